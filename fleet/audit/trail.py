@@ -1,0 +1,64 @@
+"""Appending to the audit trail.
+
+`record` is the last statement of the transaction of the act: the trigger takes the lock on the chain's head then, and not
+earlier, so that writers wait for one another only for the length of a commit.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from fleet.audit.actions import ACTIONS
+from fleet.models import Account, AuditEvent, Change, Instance, User
+
+SYSTEM = "system"
+
+
+class UnknownAction(Exception):
+    """The act is not in the registry: a mistake in the program, never in its use."""
+
+
+def event(
+    *,
+    action: str,
+    subject: str,
+    actor: User | None = None,
+    actor_name: str = "",
+    change: Change | None = None,
+    change_id: int | None = None,
+    instance: Instance | None = None,
+    instance_pk: int | None = None,
+    account: Account | None = None,
+    account_id: int | None = None,
+    request_id: str = "",
+    data: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Return an event that is not yet written; `actor` None stands for the program itself."""
+    if action not in ACTIONS:
+        raise UnknownAction(action)
+    return AuditEvent(
+        action=action,
+        subject=subject[:300],
+        actor=actor,
+        actor_name=actor_name or (actor.get_username() if actor else SYSTEM),
+        change_id=change.pk if change else change_id,
+        instance_id=instance.pk if instance else instance_pk,
+        account_id=account.pk if account else account_id,
+        request_id=request_id,
+        data=data or {},
+    )
+
+
+def record(**fields: Any) -> AuditEvent:
+    """Append one event in the transaction that is open, with the fields of `event`."""
+    written = event(**fields)
+    written.save(force_insert=True)
+    return written
+
+
+def record_all(events: Iterable[AuditEvent]) -> None:
+    """Append many events, in this order, in the transaction that is open."""
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("Events belong into the transaction of their act")
+    AuditEvent.objects.bulk_create(list(events))

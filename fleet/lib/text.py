@@ -1,0 +1,44 @@
+"""Words for numbers and times, the same on every page."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+
+def count(number: int, thing: str, things: str = "") -> str:
+    """Return `1 machine`, `1,234 machines`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def listed(items: Sequence[str], most: int = 3) -> str:
+    """Return `a`, `a and b`, `a, b and 4 more`."""
+    if len(items) > most:
+        return f"{', '.join(items[:most])} and {len(items) - most:,} more"
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def age(seconds: float) -> str:
+    """Return an age as people say it: `38 s`, `14 min`, `3 h`, `5 days`."""
+    seconds = max(0, int(seconds))
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    if seconds < 172_800:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 86_400:,} days"
+
+
+def moment(when: datetime, now: datetime) -> str:
+    """Return a clock time for today, weekday and clock for this week, a date beyond. Both in one time zone."""
+    if when.date() == now.date():
+        return f"{when:%H:%M}"
+    if abs((when - now).days) < 6:
+        return f"{when:%a} {when:%H:%M}"
+    return f"{when.day} {when:%b %Y}"
+
+
+def short_digest(digest: str) -> str:
+    """Return the first and the last four digits: enough to compare by eye."""
+    return f"{digest[:4]}…{digest[-4:]}" if digest else ""

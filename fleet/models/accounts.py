@@ -1,0 +1,46 @@
+"""Cloud accounts, and how far the mirror of each region has come."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Account(models.Model):
+    """An Alibaba Cloud account. It starts in observe: `executes` is off until somebody switches it on."""
+
+    name = models.CharField(max_length=64, unique=True)
+    edition = models.CharField(max_length=8, default="2026", choices=[("2018", "2018"), ("2026", "2026")])
+    endpoint = models.CharField(max_length=200, blank=True, help_text="host:port of the API; empty: the public one")
+    regions = ArrayField(models.CharField(max_length=64))
+    credential = models.ForeignKey("fleet.SealedSecret", on_delete=models.PROTECT, null=True)
+    executes = models.BooleanField(default=False)
+    guard_lifted = models.BooleanField(
+        default=False, help_text="Also machines without the tag fleet-os=allowed may be changed"
+    )
+    replace_quota = models.PositiveIntegerField(
+        default=180, help_text="ReplaceSystemDisk calls a minute and region that we allow ourselves; the API allows 200"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RegionMirror(models.Model):
+    """How fresh the mirror of one region is, and where a sync under way goes on.
+
+    `stage` and `cursor` make a sync resumable; `lease` and `due_at` see to it that there are never two at once.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="mirrors")
+    region = models.CharField(max_length=64)
+    stage = models.CharField(max_length=32, blank=True)
+    cursor = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField(null=True)
+    synced_at = models.DateTimeField(null=True)
+    instances = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=500, blank=True, help_text="Why the last sync did not end, in words")
+    due_at = models.DateTimeField(null=True)
+    lease = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "region"], name="mirror_once")]

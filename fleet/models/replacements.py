@@ -1,0 +1,125 @@
+"""One machine's replacement: the row is the job, and its state says what the engine makes true next."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class ReplacementState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    PREPARING = "preparing", "Preparing"
+    STOPPING = "stopping", "Stopping"
+    REPLACING = "replacing", "Replacing"
+    RESTORING = "restoring", "Restoring"
+    STARTING = "starting", "Starting"
+    VERIFYING = "verifying", "Verifying"
+    DONE = "done", "Done"
+    HELD = "held", "Held"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Outcome(models.TextChoices):
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED_UNTOUCHED = "failed_untouched", "Failed, old system intact"
+    FAILED_REPLACED = "failed_replaced", "Failed, new disk in place"
+    FAILED_DISKLESS = "failed_diskless", "Failed, without a disk"
+    ADOPTED = "adopted", "Adopted"
+    UNKNOWN = "unknown", "Unknown"
+    SKIPPED_DRIFT = "skipped_drift", "Skipped, drift"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+LIVE = (
+    ReplacementState.PREPARING,
+    ReplacementState.STOPPING,
+    ReplacementState.REPLACING,
+    ReplacementState.RESTORING,
+    ReplacementState.STARTING,
+    ReplacementState.VERIFYING,
+)
+ENDED = (ReplacementState.DONE, ReplacementState.FAILED, ReplacementState.CANCELLED)
+
+
+class Replacement(models.Model):
+    """The work on one machine of a running change.
+
+    `due_at` None means: not the engine's business. Every claim adds 1 to `lease`, and a settle is guarded by it: whoever was
+    overtaken changes nothing. `claims` counts claims since the last settle. `token` is the ClientToken, made once from id
+    and `epoch`, and `first_sent_at` the committed intent: both are on disk before ReplaceSystemDisk leaves. `deadline_at`
+    ends the present state; only a person's approved retry raises `epoch`.
+    """
+
+    target = models.OneToOneField("fleet.Target", on_delete=models.PROTECT, related_name="replacement")
+    change = models.ForeignKey("fleet.Change", on_delete=models.PROTECT, related_name="replacements")
+    account = models.ForeignKey("fleet.Account", on_delete=models.PROTECT, related_name="+")
+    instance = models.ForeignKey("fleet.Instance", on_delete=models.PROTECT, related_name="replacements")
+    region = models.CharField(max_length=64)
+
+    state = models.CharField(max_length=16, choices=ReplacementState.choices, default=ReplacementState.QUEUED)
+    outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
+    entered_at = models.DateTimeField()
+    deadline_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    lease = models.PositiveBigIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)
+    claims = models.PositiveIntegerField(default=0)
+
+    epoch = models.PositiveIntegerField(default=1)
+    token = models.CharField(max_length=64, blank=True)
+    first_sent_at = models.DateTimeField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    new_disk_id = models.CharField(max_length=64, blank=True)
+    was_running = models.BooleanField(null=True)
+    asked_at = models.DateTimeField(null=True, help_text="When it was last asked to stop or to start")
+    carried = models.JSONField(
+        default=dict, help_text="What the old disk carried: snapshot_policy, disk_tags, key_pair"
+    )
+    restored = models.JSONField(default=list, help_text="Which of these were put back")
+
+    held_from = models.CharField(max_length=16, blank=True)
+    error_code = models.CharField(max_length=128, blank=True)
+    note = models.CharField(max_length=500, blank=True, help_text="What is known, in words")
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=ReplacementState.values), name="replacement_state_known"),
+            models.CheckConstraint(
+                condition=Q(first_sent_at=None) | ~Q(token=""), name="nothing_is_sent_without_a_token"
+            ),
+            models.UniqueConstraint(fields=["token"], condition=~Q(token=""), name="token_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at", "account", "region", "state"],
+                condition=Q(due_at__isnull=False),
+                name="replacement_due",
+            ),
+            models.Index(fields=["change", "state"], name="replacement_by_change"),
+        ]
+
+
+class Transition(models.Model):
+    """One move of a replacement. Appended in the transaction of the move."""
+
+    replacement = models.ForeignKey(Replacement, on_delete=models.CASCADE, related_name="transitions")
+    at = models.DateTimeField()
+    from_state = models.CharField(max_length=16)
+    to_state = models.CharField(max_length=16)
+    note = models.CharField(max_length=500, blank=True)
+    lease = models.PositiveBigIntegerField()
+
+
+class CallWindow(models.Model):
+    """Calls of one action that all workers together made in one minute, as the provider counts them."""
+
+    account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="+")
+    region = models.CharField(max_length=64)
+    action = models.CharField(max_length=64)
+    minute = models.DateTimeField()
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "region", "action", "minute"], name="call_window_once")
+        ]
