@@ -1,0 +1,189 @@
+"""Between submit and review: every machine, image and key pair is read afresh, and only what passes goes to review.
+
+Run by the worker, in batches that a kill can interrupt at any point: a change is claimed with a lease number, each batch is
+settled under it, and whoever was overtaken changes nothing.
+"""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from fleet.audit.trail import record
+from fleet.changes.digests import leaf_digest, spec_digest
+from fleet.changes.drafting import locked, move_out
+from fleet.changes.plan import Judged, Surroundings, judge_one, surroundings, wish_of
+from fleet.changes.rules import Wish
+from fleet.inventory.reading import CloudError, Reading, Verdict, refresh, refresh_images, refresh_key_pairs
+from fleet.lib.clock import Clock
+from fleet.lib.text import count
+from fleet.models import Change, ChangeState, Contributor, Instance, Login, Target
+
+BATCH = 100
+LEASE = timedelta(seconds=60)
+TRY_AGAIN = timedelta(seconds=5)
+
+
+def check_due(clock: Clock) -> bool:
+    """Check one change that is due, as far as one claim goes; say whether there was one."""
+    change = _claim(clock)
+    if change is None:
+        return False
+    try:
+        _refresh_surroundings(change, clock)
+        while targets := _next_batch(change):
+            if not _check_batch(change, targets, clock):
+                return True
+        _conclude(change, clock)
+    except CloudError as error:
+        _postpone(change, error, clock)
+    return True
+
+
+def _claim(clock: Clock) -> Change | None:
+    now = clock.now()
+    with transaction.atomic():
+        change = (
+            Change.objects.select_for_update(of=("self",), skip_locked=True)
+            .select_related("secret", "author")
+            .filter(state=ChangeState.CHECKING, due_at__lte=now)
+            .order_by("due_at", "pk")
+            .first()
+        )
+        if change is None:
+            return None
+        change.lease += 1
+        change.claims += 1
+        change.due_at = now + LEASE
+        change.save(update_fields=["lease", "claims", "due_at"])
+    return change
+
+
+def _refresh_surroundings(change: Change, clock: Clock) -> None:
+    """Read image and key pair in every region that the change touches."""
+    places = Instance.objects.filter(targets__change=change).order_by().distinct("account", "region")
+    for instance in places.select_related("account"):
+        refresh_images(instance.account, instance.region, [change.image_id], clock)
+        if change.login == Login.KEY_PAIR:
+            refresh_key_pairs(instance.account, instance.region, [change.key_pair], clock)
+
+
+def _next_batch(change: Change) -> list[Target]:
+    rows = change.targets.select_related("instance", "instance__account").order_by("position")
+    return list(rows[change.checked : change.checked + BATCH])
+
+
+def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
+    """Read and judge one batch and store what was seen; False where somebody overtook us."""
+    readings = refresh([target.instance for target in targets], clock)
+    fresh = {t.pk: t for t in change.targets.filter(pk__in=[t.pk for t in targets]).select_related("instance__account")}
+    targets = [fresh[target.pk] for target in targets]
+    wish = wish_of(change)
+    around = surroundings(change=change, wish=wish, instances=[target.instance for target in targets])
+    now = clock.now()
+    for target in targets:
+        _store_findings(target, readings[target.instance_id], wish, around, clock)
+    with transaction.atomic():
+        moved = Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING).update(
+            checked=F("checked") + len(targets), due_at=now + LEASE, claims=0
+        )
+        if not moved:
+            return False
+        Target.objects.bulk_update(targets, ["seen", "leaf_digest", "findings"])
+    change.checked += len(targets)
+    return True
+
+
+def _store_findings(target: Target, reading: Reading, wish: Wish, around: Surroundings, clock: Clock) -> None:
+    judged: Judged = judge_one(target=target, wish=wish, around=around, now=clock.now())
+    target.seen = seen_of(reading)
+    target.leaf_digest = leaf_digest(target)
+    target.findings = [[problem.code, str(problem.severity), problem.why] for problem in judged.problems]
+
+
+def seen_of(reading: Reading) -> dict[str, object]:
+    """Return what an approval of this machine is about, as JSON without floats."""
+    return {
+        "disk_id": reading.disk_id,
+        "image_id": reading.image_id,
+        "size": reading.disk_size,
+        "category": reading.disk_category,
+        "key_pair": reading.key_pair,
+        "snapshot_policy": reading.snapshot_policy,
+        "disk_tags": dict(sorted(reading.disk_tags.items())),
+        "status": reading.status,
+    }
+
+
+@transaction.atomic
+def _conclude(change: Change, clock: Clock) -> None:
+    """Send the change to review with what passed, or back to draft where nothing did."""
+    claimed = change.lease
+    change = locked(change.pk)
+    if change.lease != claimed or change.state != ChangeState.CHECKING:
+        return
+    now = clock.now()
+    targets = list(change.targets.select_related("instance"))
+    blocked = {target: finding for target in targets if (finding := _refusal(target))}
+    change.due_at, change.checked_at = None, now
+    if len(blocked) == len(targets):
+        _back_to_draft(change, next(iter(blocked.values())), len(blocked))
+        return
+    move_out(change, blocked, now=now)
+    change.state = ChangeState.IN_REVIEW
+    change.spec_digest = spec_digest(change)
+    change.check_note = ""
+    change.save()
+    record(
+        action="change.checked",
+        subject=str(change),
+        change=change,
+        data={
+            "machines": len(targets) - len(blocked),
+            "left_out": len(blocked),
+            "revision": change.revision,
+            "spec_digest": change.spec_digest,
+        },
+    )
+
+
+def _back_to_draft(change: Change, finding: tuple[str, str], machines: int) -> None:
+    code, why = finding
+    change.state = ChangeState.DRAFT
+    change.revision += 1
+    change.check_note = (
+        f"The check did not pass for {'the' if machines == 1 else 'any of the'} {count(machines, 'machine')}: {why}"
+        f"{'' if why.endswith('.') else '.'} Everything that you chose is still here; change it and submit again."
+    )
+    change.save()
+    change.targets.update(open=False)
+    Contributor.objects.get_or_create(change=change, revision=change.revision, user=change.author)
+    record(
+        action="change.check_failed",
+        subject=str(change),
+        change=change,
+        data={"code": code, "why": why, "machines": machines},
+    )
+
+
+def _refusal(target: Target) -> tuple[str, str] | None:
+    return next(((code, why) for code, severity, why in target.findings if severity == "block"), None)
+
+
+def _postpone(change: Change, error: CloudError, clock: Clock) -> None:
+    """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
+    now = clock.now()
+    mine = Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING)
+    if error.verdict is not Verdict.REFUSED:
+        wait = (
+            timedelta(seconds=60 - now.second) if error.verdict is Verdict.WAIT else TRY_AGAIN * min(change.claims, 12)
+        )
+        mine.update(due_at=now + wait, check_note=f"The cloud does not answer ({error.code}); it is asked again.")
+        return
+    with transaction.atomic():
+        current = locked(change.pk)
+        if current.lease == change.lease and current.state == ChangeState.CHECKING:
+            current.due_at = None
+            _back_to_draft(
+                current, (error.code, f"the cloud refused to show them: {error.message}"), current.targets.count()
+            )

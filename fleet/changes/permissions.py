@@ -1,0 +1,103 @@
+"""Who may do what to a change. The same answers make the buttons and decide every request."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.changes.refused import Refused
+from fleet.models import Change, ChangeState, Grant, Instance, Role, User
+
+FINAL = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act on a change: allowed, or why not. `shown` says whether a button belongs on this person's page at all."""
+
+    allowed: bool
+    why: str = ""
+    shown: bool = True
+    kind: str = "forbidden"
+
+
+def covers(user: User, role: Role, scopes: set[tuple[int, str]]) -> bool:
+    """Say whether `user` has `role` for every pair of account and environment."""
+    grants = list(Grant.objects.filter(user=user, role=role).values_list("account_id", "environment"))
+    return bool(scopes) and all(
+        any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
+        for wanted, place in scopes
+    )
+
+
+def scopes_of(change: Change) -> set[tuple[int, str]]:
+    """Return the pairs of account and environment that a change touches."""
+    touched = Instance.objects.filter(targets__change=change).values_list("account_id", "environment").distinct()
+    return set(touched)
+
+
+def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
+    """Return every act on this change, with whether `user` may do it now and, if not, the sentence that says why."""
+    scopes = scopes_of(change)
+    operator = covers(user, Role.OPERATOR, scopes)
+    approver = covers(user, Role.APPROVER, scopes)
+    hand = change.author_id == user.pk or change.contributors.filter(user=user).exists()
+    state = ChangeState(change.state)
+
+    def act(role: bool, states: set[ChangeState], otherwise: str, lacking: str) -> Act:
+        if not role:
+            return Act(False, lacking, shown=False)
+        return Act(True) if state in states else Act(False, otherwise, shown=False, kind="moved")
+
+    no_operator = "This needs the role operator for all of its machines. Ask an administrator."
+    edit = act(operator, {ChangeState.DRAFT}, f"It is {state.label.lower()}, no longer a draft.", no_operator)
+    approve = act(
+        approver,
+        {ChangeState.IN_REVIEW},
+        f"It is {state.label.lower()}, not in review.",
+        "This needs the role approver for all of its machines. Ask an administrator.",
+    )
+    if approver and hand:
+        approve = Act(
+            False,
+            "You had a hand in this change; somebody who had none approves it.",
+            shown=state is ChangeState.IN_REVIEW,
+        )
+    start = act(operator, {ChangeState.APPROVED}, f"It is {state.label.lower()}, not approved.", no_operator)
+    if start.allowed and change.approved_until and change.approved_until < now:
+        start = Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
+    author_or_operator = operator or change.author_id == user.pk
+    return {
+        "edit": edit,
+        "submit": edit,
+        "discard": edit,
+        "approve": approve,
+        "decide": approve,
+        "withdraw": act(
+            author_or_operator,
+            {ChangeState.CHECKING, ChangeState.IN_REVIEW, ChangeState.APPROVED},
+            f"It is {state.label.lower()}.",
+            no_operator,
+        ),
+        "start": start,
+        "pause": act(operator, {ChangeState.RUNNING}, f"It is {state.label.lower()}, not running.", no_operator),
+        "resume": act(operator, {ChangeState.PAUSED}, f"It is {state.label.lower()}, not paused.", no_operator),
+        "cancel": act(
+            operator,
+            {ChangeState.APPROVED, ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED},
+            f"It is {state.label.lower()}.",
+            no_operator,
+        ),
+        "settle_held": act(
+            operator,
+            {ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED},
+            f"It is {state.label.lower()}.",
+            no_operator,
+        ),
+        "comment": Act(bool(scopes) and state not in FINAL, f"It is {state.label.lower()}.", kind="moved"),
+    }
+
+
+def require(name: str, change: Change, user: User, now: datetime) -> None:
+    """Raise Refused unless `user` may do `name` to `change` now."""
+    act = acts_for(change, user, now)[name]
+    if not act.allowed:
+        raise Refused(act.why, kind=act.kind)

@@ -1,0 +1,232 @@
+"""The contract of ReplaceSystemDisk as we read it: what the API would refuse, said before anything is sent.
+
+Pure functions over mirror rows. Their order is the API's: format of each value, existence, instance, image, size; so that the
+first blocking problem of a machine is the refusal that the API would give. The emulator reads the same contract independently.
+
+Not visible in any Describe call, and so met at run time alone: ChargeTypeViolation, INST_HAS_UNPAID_ORDER, QuotaExceed.BuyImage,
+ImageRemovedInMarket, InvalidSystemDiskSize.ImageNotSupportResize, a missing inherited password, OperationDenied (500).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.changes.editions import Edition
+from fleet.changes.problems import Problem, block
+from fleet.lib.secret import Secret
+from fleet.models import Image, Instance, Login
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: sizes in GiB, `size` None for the provider's default. A password is known here only as present."""
+
+    image_id: str
+    size: int | None
+    login: str
+    key_pair: str
+    has_password: bool
+
+
+def password_problem(password: Secret, edition: Edition) -> Problem | None:
+    """Say what a password lacks (reference, row InvalidPassword.Malformed), never repeating any of it."""
+    value = password.reveal()
+    least, most = edition.password_length
+    strange = {character for character in value if not _allowed(character, edition)}
+    if not least <= len(value) <= most:
+        why = f"The password has {len(value)} characters; it needs {least} to {most}."
+    elif strange:
+        why = "The password holds characters that the API does not take."
+    elif missing := _missing_classes(value, edition):
+        why = f"The password lacks {missing}."
+    elif edition.password_first_not and value[0] in edition.password_first_not:
+        why = f"The password starts with {edition.password_first_not}, which Windows does not take."
+    else:
+        return None
+    return block("InvalidPassword.Malformed", why, _password_advice(edition), "password")
+
+
+def size_problem_of_text(text: str) -> Problem | None:
+    """Say that a size is not a whole number (reference, row InvalidSystemDiskSize)."""
+    if text.isascii() and text.isdigit():
+        return None
+    return block(
+        "InvalidSystemDiskSize", "The size is not a whole number.", "Enter whole GiB, such as 40.", "disk_size"
+    )
+
+
+def resulting_size(wish: Wish, instance: Instance, image: Image, edition: Edition) -> int:
+    """Return the GiB that the new disk will have: the size asked for, or the largest of default, image and present disk."""
+    return wish.size or max(edition.default_size, image.size, instance.disk_size)
+
+
+def refusals(
+    *,
+    wish: Wish,
+    instance: Instance,
+    image: Image | None,
+    key_pairs: frozenset[str],
+    edition: Edition,
+    now: datetime,
+) -> list[Problem]:
+    """Return every refusal that the mirror lets us foresee for this machine, in the API's order.
+
+    `image` is the image as this machine's own region shows it, `key_pairs` the names of that region.
+    """
+    return list(_refusals(wish, instance, image, key_pairs, edition, now))
+
+
+def _refusals(
+    wish: Wish, instance: Instance, image: Image | None, key_pairs: frozenset[str], edition: Edition, now: datetime
+) -> Iterator[Problem]:
+    if instance.gone_at:
+        yield block("InvalidInstanceId.NotFound", "The machine no longer exists", "Leave it out.")
+    if image is None or image.gone_at or image.status != "Available":
+        where = f" in {instance.region}" if wish.image_id else ""
+        yield block("InvalidImageId.NotFound", f"The image does not exist{where}", "Choose another image.", "image_id")
+        image = None
+    if _key_pair_missing(wish, image, key_pairs):
+        yield block(
+            edition.missing_key_pair,
+            f"The key pair {wish.key_pair} does not exist in {instance.region}",
+            "Choose one that exists there, or create it there first.",
+            "key_pair",
+        )
+    yield from _instance_refusals(instance, edition, now)
+    if image is not None:
+        yield from _image_refusals(instance, image, edition)
+        yield from _size_refusals(wish, instance, image, edition)
+
+
+def _key_pair_missing(wish: Wish, image: Image | None, key_pairs: frozenset[str]) -> bool:
+    # Reference, KeyPairName: ignored for Windows, so that there its existence does not matter.
+    windows = image is not None and image.os_type == "windows"
+    return wish.login == Login.KEY_PAIR and not windows and wish.key_pair not in key_pairs
+
+
+def _instance_refusals(instance: Instance, edition: Edition, now: datetime) -> Iterator[Problem]:
+    if "security" in instance.locks:
+        yield block(
+            "InstanceLockedForSecurity",
+            "Locked by the provider for security",
+            "Clear the finding in Security Center first.",
+        )
+    if "financial" in instance.locks or (instance.expires_at and instance.expires_at < now):
+        yield block(edition.expired, "Expired or in arrears", "Pay or renew first, or leave these out.")
+    if instance.status not in ("Running", "Stopped"):
+        yield block(
+            "IncorrectInstanceStatus",
+            f"In between: the state is {instance.status}",
+            "Wait until it runs or has stopped; it is checked again by itself.",
+        )
+    if instance.disk_snapshot_running:
+        yield block(
+            "DiskCreatingSnapshot",
+            "A snapshot of the system disk is being made",
+            "Wait until it is done; it is checked again by itself.",
+        )
+
+
+def _image_refusals(instance: Instance, image: Image, edition: Edition) -> Iterator[Problem]:
+    if edition.data_disk_snapshots_refused and image.data_disk_snapshots:
+        yield block(
+            "OperationDenied",
+            "The image holds snapshots of data disks",
+            "Choose an image made from a system disk alone.",
+            "image_id",
+        )
+    if image.owner == "marketplace" and not image.subscribed:
+        yield block(
+            "ImageNotSubscribed",
+            "The market image is not subscribed",
+            "Subscribe to it in the marketplace first.",
+            "image_id",
+        )
+    if instance.io_optimized and not image.io_optimized:
+        yield block(
+            "IoOptimized.NotSupported",
+            "The image does not run on I/O optimised machines",
+            "Choose another image.",
+            "image_id",
+        )
+    if instance.architecture and image.architecture != instance.architecture:
+        yield block(
+            "InvalidParameter.Conflict",
+            f"The image is for {image.architecture}, the machine is {instance.architecture}",
+            f"Choose the {instance.architecture} build of the image for these.",
+            "image_id",
+        )
+    if image.supported_types is not None and instance.instance_type not in image.supported_types:
+        yield block(
+            "ImageNotSupportInstanceType",
+            f"The image does not support the type {instance.instance_type}",
+            "Choose an image that does, or leave these out.",
+            "image_id",
+        )
+
+
+def _size_refusals(wish: Wish, instance: Instance, image: Image, edition: Edition) -> Iterator[Problem]:
+    if wish.size is None:
+        return
+    size = wish.size
+    limits = edition.size_range(
+        category=instance.disk_category,
+        performance_level=instance.disk_performance_level,
+        windows=image.os_type == "windows",
+    )
+    if size < limits.least:
+        yield block(
+            "InvalidSystemDiskSize.LessThanMinSize",
+            f"{size} GiB is below the least size, {limits.least} GiB",
+            f"Enter {limits.least} or more.",
+            "disk_size",
+        )
+    elif size < image.size:
+        yield block(
+            "InvalidSystemDiskSize.LessThanImageSize",
+            f"{size} GiB is smaller than the image, {image.size} GiB",
+            f"Enter {image.size} or more.",
+            "disk_size",
+        )
+    elif size > limits.most:
+        yield block(
+            "InvalidSystemDiskSize.MoreThanMaxSize",
+            f"{size:,} GiB is above the largest size, {limits.most:,} GiB",
+            f"Enter {limits.most:,} or less.",
+            "disk_size",
+        )
+    elif size < instance.disk_size:
+        yield block(
+            "InvalidSystemDiskSize.ValueNotSupported",
+            "The disk would shrink",
+            f"It has {instance.disk_size} GiB now. Enter {instance.disk_size} or more, or let every disk keep its size.",
+            "disk_size",
+        )
+
+
+def _allowed(character: str, edition: Edition) -> bool:
+    return character.isascii() and (character.isalnum() or character in edition.password_specials)
+
+
+def _missing_classes(value: str, edition: Edition) -> str:
+    classes = {
+        "an upper-case letter": any(c.isupper() for c in value),
+        "a lower-case letter": any(c.islower() for c in value),
+        "a digit": any(c.isdigit() for c in value),
+    }
+    if edition.password_needs_letters_and_digit:
+        return " and ".join(name for name, there in classes.items() if not there)
+    classes["a special character"] = any(not c.isalnum() for c in value)
+    if sum(classes.values()) >= edition.password_classes:
+        return ""
+    return "characters of more kinds: upper case, lower case, digits, specials"
+
+
+def _password_advice(edition: Edition) -> str:
+    least, most = edition.password_length
+    kinds = (
+        "with an upper-case letter, a lower-case letter and a digit"
+        if edition.password_needs_letters_and_digit
+        else f"of at least {edition.password_classes} kinds (upper case, lower case, digits, specials)"
+    )
+    return f"Use {least} to {most} characters {kinds}; these specials are allowed: {edition.password_specials}"

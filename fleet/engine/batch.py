@@ -1,0 +1,59 @@
+"""A claimed batch: rows of one account, region and state, with a fresh reading of each."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.audit.trail import event
+from fleet.cloud import CloudError, EcsClient, Verdict
+from fleet.engine.results import Wait
+from fleet.inventory.reading import Reading
+from fleet.lib.clock import Clock
+from fleet.models import Account, AuditEvent, Replacement
+
+LEASE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`deadline` is the end of the lease on this process's own monotonic clock: no wall clock can stretch it."""
+
+    rows: list[Replacement]
+    account: Account
+    region: str
+    client: EcsClient
+    readings: dict[int, Reading]
+    clock: Clock
+    now: datetime
+    deadline: float
+
+    def reading(self, row: Replacement) -> Reading:
+        return self.readings[row.instance_id]
+
+    def lease_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+def told(row: Replacement, action: str, *, request_id: str = "", **data: object) -> AuditEvent:
+    """Return an event about one machine of a change, by the program itself."""
+    return event(
+        action=action,
+        subject=str(row.instance),
+        change_id=row.change_id,
+        instance_pk=row.instance_id,
+        account_id=row.account_id,
+        request_id=request_id,
+        data=dict(data),
+    )
+
+
+def later(error: CloudError, now: datetime) -> Wait | None:
+    """Return when to try again after this error, or None where the cloud said a definite no."""
+    if error.verdict is Verdict.WAIT:
+        # Quotas are counted in fixed minutes: the next one begins anew.
+        return Wait(
+            60 - now.second + 1, f"The quota of the account is used up ({error.code}); it goes on in the next minute."
+        )
+    if error.verdict is Verdict.REFUSED:
+        return None
+    return Wait(5, f"The cloud did not answer ({error.code}); it is looked at again.")

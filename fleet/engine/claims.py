@@ -1,0 +1,137 @@
+"""Claim and settle: all the SQL of the engine that needs locks.
+
+A claim raises the lease number; a settle is guarded by it. Whoever was slower than its lease finds 0 rows and changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from fleet.audit.trail import event, record_all
+from fleet.engine.batch import LEASE_SECONDS
+from fleet.engine.graph import FINAL, GRAPH
+from fleet.engine.results import Move, Result, State, Wait
+from fleet.models import AuditEvent, Replacement, Target, Transition
+
+BATCH = 100
+MOST_CLAIMS = 3  # a row that was claimed so often without a settle is poisoned: a person looks at it
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where the most urgent work is."""
+
+    account_id: int
+    region: str
+    state: str
+
+
+def next_groups(now: datetime, most: int = 8) -> list[Group]:
+    """Return where rows are due, the longest waiting first."""
+    rows = (
+        Replacement.objects.filter(due_at__lte=now)
+        .order_by("due_at", "pk")
+        .values_list("account_id", "region", "state")[: BATCH * most]
+    )
+    return [Group(*row) for row in dict.fromkeys(rows)][:most]
+
+
+def claim(group: Group, now: datetime) -> list[Replacement]:
+    """Take up to 100 due rows of a group, and write down that they are taken.
+
+    A row that was claimed before and never settled is taken alone, so that one poisoned row does not hold a hundred.
+    """
+    with transaction.atomic():
+        due = (
+            Replacement.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
+            .filter(account=group.account_id, region=group.region, state=group.state, due_at__lte=now)
+            .order_by("due_at", "pk")
+        )
+        rows = list(due.filter(claims=0)[:BATCH]) or list(due[:1])
+        pks = [row.pk for row in rows]
+        until = now + timedelta(seconds=LEASE_SECONDS)
+        Replacement.objects.filter(pk__in=pks).update(
+            lease=F("lease") + 1, claims=F("claims") + 1, leased_until=until, due_at=until
+        )
+    claimed = Replacement.objects.filter(pk__in=pks)
+    return list(claimed.select_related("target", "change", "change__secret", "instance", "account").order_by("pk"))
+
+
+@transaction.atomic
+def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -> set[int]:
+    """Write down what came of a claimed batch; return the changes of which a machine moved.
+
+    Transition and audit events are in the same transaction as the move. A row that was overtaken is left as it is.
+    """
+    moved: set[int] = set()
+    transitions: list[Transition] = []
+    closed_targets: list[int] = []
+    events: list[AuditEvent] = []
+    for row in rows:
+        result = results[row.pk]
+        fields = _fields(row, result, now)
+        # An answer of the cloud is told even where the row was overtaken: it happened.
+        events += result.events
+        kept = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=row.state).update(**fields)
+        if not kept or isinstance(result, Wait):
+            continue
+        moved.add(row.change_id)
+        transitions.append(
+            Transition(
+                replacement=row,
+                at=now,
+                from_state=row.state,
+                to_state=result.to,
+                note=result.note[:500],
+                lease=row.lease,
+            )
+        )
+        if result.to in FINAL:
+            closed_targets.append(row.target_id)
+        events += _events_of_move(row, result)
+    Transition.objects.bulk_create(transitions)
+    Target.objects.filter(pk__in=closed_targets).update(open=False)
+    record_all(events)
+    return moved
+
+
+def _fields(row: Replacement, result: Result, now: datetime) -> dict[str, object]:
+    fields: dict[str, object] = {**result.fields, "claims": 0, "leased_until": None}
+    if result.note:
+        fields["note"] = result.note[:500]
+    if isinstance(result, Wait):
+        return fields | {"due_at": now + timedelta(seconds=result.seconds)}
+    if result.to not in GRAPH[State(row.state)].to:
+        raise ValueError(f"{row.state} does not lead to {result.to}")
+    fields |= {"state": result.to, "entered_at": now, "due_at": None, "deadline_at": None}
+    if result.to in GRAPH:
+        fields |= {"due_at": now, "deadline_at": now + GRAPH[result.to].deadline}
+    if result.to in FINAL:
+        fields["finished_at"] = now
+    return fields
+
+
+def _events_of_move(row: Replacement, result: Move) -> list[AuditEvent]:
+    """Return the event of an end or a hold, unless the handler told it itself."""
+    action = {State.HELD: "instance.held", State.FAILED: "instance.failed", State.CANCELLED: "instance.skipped"}.get(
+        result.to
+    )
+    if action is None or any(told.action == action for told in result.events):
+        return []
+    data = {
+        "why": result.note,
+        "code": result.fields.get("error_code", ""),
+        "outcome": result.fields.get("outcome", ""),
+    }
+    return [
+        event(
+            action=action,
+            subject=str(row.instance),
+            change_id=row.change_id,
+            instance_pk=row.instance_id,
+            account_id=row.account_id,
+            data=data,
+        )
+    ]

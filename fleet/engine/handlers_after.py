@@ -1,0 +1,229 @@
+"""After the line of no return: put back what the old disk carried, start, and make sure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from fleet.cloud import BatchAnswer, CloudError, EcsClient
+from fleet.cloud.act import settable
+from fleet.engine.batch import Batch, later, told
+from fleet.engine.results import TERMINAL, Move, Result, State, Wait, held, poll_after
+from fleet.inventory.reading import Reading
+from fleet.models import AuditEvent, Login, Outcome, Replacement
+
+ASK_AGAIN = timedelta(seconds=60)
+MOST_A_CALL = 50
+FAILED_BEFORE = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.SKIPPED_DRIFT, Outcome.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One thing that is put back: how machines are grouped into one call, and the call."""
+
+    what: str
+    key: Callable[[Replacement], str]
+    act: Callable[[list[Replacement]], BatchAnswer]
+
+
+def restoring(batch: Batch) -> dict[int, Result]:
+    """Make it true that the new disk has the old one's snapshot policy and tags, and the machine its key pair.
+
+    What the cloud refuses to put back is told and does not fail the machine: its disk is good, and a person can repair it.
+    """
+    results: dict[int, Result] = {}
+    missing: dict[int, list[str]] = {}
+    for row in batch.rows:
+        reading = batch.reading(row)
+        if not reading.exists or reading.disk_id != row.new_disk_id:
+            results[row.pk] = held(
+                row, f"Its system disk is {reading.disk_id or 'gone'}; our call made {row.new_disk_id}."
+            )
+        else:
+            missing[row.pk] = _missing(row, reading)
+    rows = [row for row in batch.rows if row.pk not in results]
+    events: dict[int, list[AuditEvent]] = {row.pk: [] for row in rows}
+    waits: dict[int, Wait] = {}
+    for way in _ways(batch.client):
+        for group in _groups(way, [row for row in rows if way.what in missing[row.pk]]):
+            _put_back_group(way, group, batch.now, events, waits)
+    for row in rows:
+        wait = waits.get(row.pk)
+        done = {"restored": row.restored}
+        results[row.pk] = Wait(wait.seconds, wait.note, done, events[row.pk]) if wait else _go_on(row, events[row.pk])
+    return results
+
+
+def _groups(way: Way, rows: list[Replacement]) -> Iterator[list[Replacement]]:
+    """Gather machines that one call serves: the same thing to put back, at most 50 a call as the API allows."""
+    for _, group in groupby(sorted(rows, key=way.key), key=way.key):
+        whole = list(group)
+        yield from (whole[start : start + MOST_A_CALL] for start in range(0, len(whole), MOST_A_CALL))
+
+
+def _missing(row: Replacement, reading: Reading) -> list[str]:
+    """Return what the old disk carried and the new one does not have."""
+    carried, missing = row.carried, []
+    if carried.get("snapshot_policy") and reading.snapshot_policy != carried["snapshot_policy"]:
+        missing.append("snapshot_policy")
+    if not settable(carried.get("disk_tags", {})).items() <= reading.disk_tags.items():
+        missing.append("disk_tags")
+    # With a password chosen on purpose the old key pair stays off: binding it would turn that password off on Linux.
+    if row.change.login == Login.IMAGE and carried.get("key_pair") and not reading.key_pair:
+        missing.append("key_pair")
+    return [what for what in missing if what not in row.restored and f"not {what}" not in row.restored]
+
+
+def _ways(client: EcsClient) -> list[Way]:
+    def policy(rows: list[Replacement]) -> BatchAnswer:
+        request_id = client.apply_auto_snapshot_policy(
+            policy_id=rows[0].carried["snapshot_policy"], disk_ids=[row.new_disk_id for row in rows]
+        )
+        return BatchAnswer(request_id, ())
+
+    def tags(rows: list[Replacement]) -> BatchAnswer:
+        request_id = client.tag_disks(
+            disk_ids=[row.new_disk_id for row in rows], tags=settable(rows[0].carried["disk_tags"])
+        )
+        return BatchAnswer(request_id, ())
+
+    def key_pair(rows: list[Replacement]) -> BatchAnswer:
+        return client.attach_key_pair(name=rows[0].carried["key_pair"], ids=[row.instance.instance_id for row in rows])
+
+    return [
+        Way("snapshot_policy", lambda row: str(row.carried["snapshot_policy"]), policy),
+        Way("disk_tags", lambda row: repr(sorted(row.carried["disk_tags"].items())), tags),
+        Way("key_pair", lambda row: str(row.carried["key_pair"]), key_pair),
+    ]
+
+
+def _put_back_group(
+    way: Way,
+    group: list[Replacement],
+    now: datetime,
+    events: dict[int, list[AuditEvent]],
+    waits: dict[int, Wait],
+) -> None:
+    try:
+        answer = way.act(group)
+    except CloudError as error:
+        again = later(error, now)
+        for row in group:
+            if again:
+                waits[row.pk] = again
+            else:
+                row.restored = [*row.restored, f"not {way.what}"]
+                events[row.pk].append(
+                    told(
+                        row,
+                        "instance.call_refused",
+                        request_id=error.request_id,
+                        code=error.code,
+                        putting_back=way.what,
+                    )
+                )
+        return
+    failed = {verdict.instance_id for verdict in answer.verdicts if not verdict.ok}
+    for row in group:
+        good = row.instance.instance_id not in failed
+        row.restored = [*row.restored, way.what if good else f"not {way.what}"]
+        action = "instance.restored" if good else "instance.call_refused"
+        events[row.pk].append(told(row, action, request_id=answer.request_id, what=way.what, disk=row.new_disk_id))
+
+
+def _go_on(row: Replacement, events: list[AuditEvent]) -> Move:
+    lost = [what[4:].replace("_", " ") for what in row.restored if what.startswith("not ")]
+    note = f"Could not be put back: {', '.join(lost)}." if lost else ""
+    to = State.STARTING if row.was_running else State.VERIFYING
+    return Move(to, note, {"restored": row.restored, "asked_at": None}, events)
+
+
+def starting(batch: Batch) -> dict[int, Result]:
+    """Make it true that the machine runs again, as it did before."""
+    results: dict[int, Result] = {}
+    to_ask: list[Replacement] = []
+    for row in batch.rows:
+        reading = batch.reading(row)
+        elapsed = (batch.now - row.entered_at).total_seconds()
+        if not reading.exists:
+            results[row.pk] = held(row, "The machine no longer exists.")
+        elif reading.status == "Running":
+            results[row.pk] = _runs(row)
+        elif reading.status == "Stopped" and (row.asked_at is None or batch.now - row.asked_at > ASK_AGAIN):
+            to_ask.append(row)
+        else:
+            results[row.pk] = Wait(poll_after(elapsed), row.note or "It was asked to start.")
+    if to_ask:
+        results |= _ask_to_start(batch, to_ask)
+    return results
+
+
+def _runs(row: Replacement) -> Move:
+    if row.outcome in FAILED_BEFORE:
+        outcome = Outcome(row.outcome)
+        action = "instance.skipped" if outcome is Outcome.SKIPPED_DRIFT else "instance.failed"
+        return Move(
+            TERMINAL.get(outcome, State.FAILED), row.note, {}, [told(row, action, outcome=outcome, why=row.note)]
+        )
+    return Move(State.VERIFYING, "It runs again.")
+
+
+def _ask_to_start(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
+    try:
+        answer = batch.client.start_instances(ids=[row.instance.instance_id for row in rows])
+    except CloudError as error:
+        stays = Wait(30, f"The cloud refused to start it: {error.message}", {"error_code": error.code})
+        return {row.pk: later(error, batch.now) or stays for row in rows}
+    said = {verdict.instance_id: verdict for verdict in answer.verdicts}
+    results: dict[int, Result] = {}
+    for row in rows:
+        verdict = said.get(row.instance.instance_id)
+        asked = [told(row, "instance.start_asked", request_id=answer.request_id)]
+        if verdict is None or verdict.ok or verdict.code == "IncorrectInstanceStatus":
+            results[row.pk] = Wait(
+                1, row.note if row.outcome else "It was asked to start.", {"asked_at": batch.now}, asked
+            )
+        else:
+            # The disk is already new: never rolled back, only tried again until the deadline, and shown plainly.
+            note = f"It does not start yet: {verdict.message}"
+            results[row.pk] = Wait(30, note, {"asked_at": None, "error_code": verdict.code}, asked)
+    return results
+
+
+def verifying(batch: Batch) -> dict[int, Result]:
+    """Make sure: the new disk, in use, with the image asked for, no lock, and running if it ran before."""
+    return {row.pk: _verify(row, batch.reading(row), batch) for row in batch.rows}
+
+
+def _verify(row: Replacement, reading: Reading, batch: Batch) -> Result:
+    if not reading.exists or reading.disk_id != row.new_disk_id:
+        return held(row, f"Its system disk is {reading.disk_id or 'gone'}; our call made {row.new_disk_id}.")
+    wanted_status = "Running" if row.was_running else "Stopped"
+    open_points = [
+        words
+        for words, good in (
+            (f"the disk is {reading.disk_status}", reading.disk_status == "In_use"),
+            (f"it runs {reading.image_id}", reading.image_id == row.change.image_id),
+            ("it is locked", not reading.locks),
+            (f"it is {reading.status.lower()}", reading.status == wanted_status),
+        )
+        if not good
+    ]
+    if open_points:
+        elapsed = (batch.now - row.entered_at).total_seconds()
+        return Wait(poll_after(elapsed), f"Not yet as asked: {', '.join(open_points)}.")
+    outcome = Outcome.ADOPTED if row.outcome == Outcome.ADOPTED else Outcome.SUCCEEDED
+    note = (
+        row.note if row.note.startswith("Could not be put back") else "The new disk is in use with the image asked for."
+    )
+    done = told(
+        row,
+        "instance.succeeded",
+        outcome=outcome,
+        old_disk=row.target.seen["disk_id"],
+        new_disk=row.new_disk_id,
+        image=row.change.image_id,
+        size=reading.disk_size,
+        restored=row.restored,
+    )
+    return Move(State.DONE, note, {"outcome": outcome, "error_code": ""}, [done])

@@ -1,0 +1,41 @@
+"""Recognising a restored database.
+
+A database that came back from a backup has forgotten calls that were made since: whatever its rows say was not sent may have
+been sent. PostgreSQL tells: its system identifier, or its timeline, is another one. Every live replacement is then held.
+"""
+
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from fleet.audit.trail import record
+from fleet.engine.graph import GRAPH
+from fleet.engine.results import State
+from fleet.models import Installation, Replacement
+
+
+def recognise(now: datetime) -> int:
+    """Compare this database with the one that we knew; hold every live replacement if it was restored. Return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier::text, timeline_id FROM pg_control_system(), pg_control_checkpoint()")
+        identifier, timeline = cursor.fetchone()
+    with transaction.atomic():
+        known = Installation.objects.select_for_update().order_by("pk").first()
+        if known is None:
+            Installation.objects.create(system_identifier=identifier, timeline=timeline)
+            return 0
+        if (known.system_identifier, known.timeline) == (identifier, timeline):
+            return 0
+        known.system_identifier, known.timeline = identifier, timeline
+        known.save(update_fields=["system_identifier", "timeline"])
+        held = Replacement.objects.filter(state__in=list(GRAPH)).update(
+            held_from=F("state"),
+            state=State.HELD,
+            due_at=None,
+            lease=F("lease") + 1,
+            entered_at=now,
+            note="The database was restored: calls that it has forgotten may have been made. Look at the machine first.",
+        )
+        record(action="worker.restored_database", subject="the database", data={"held": held, "timeline": timeline})
+    return held

@@ -1,0 +1,121 @@
+"""The loop: claim, read, handle, settle, attend; again. Exposed as `fleet.worker.tick` and as `manage.py runner`.
+
+Any number of loops, on any number of machines, do no harm to one another.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db.models import Min
+
+from fleet.cloud import CloudError
+from fleet.engine import claims
+from fleet.engine.admission import attend
+from fleet.engine.batch import LEASE_SECONDS, Batch, later
+from fleet.engine.graph import GRAPH
+from fleet.engine.results import Result, State, Wait, held
+from fleet.inventory.credentials import client_for
+from fleet.inventory.reading import Reading, refresh
+from fleet.lib.clock import Clock
+from fleet.models import Change, ChangeState, Replacement
+
+logger = logging.getLogger(__name__)
+DRIVEN = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
+
+
+def step(clock: Clock) -> int:
+    """Do all that is due now, once: return how many machines were looked at."""
+    looked_at = 0
+    for group in claims.next_groups(clock.now()):
+        rows = claims.claim(group, clock.now())
+        if not rows:
+            continue
+        looked_at += len(rows)
+        results = _handle(rows, clock)
+        for change_id in claims.settle(rows, results, clock.now()):
+            attend(change_id, clock.now())
+    return looked_at
+
+
+def attend_all(clock: Clock) -> None:
+    """Look after every running change: the second way in, should a settle have died before it attended."""
+    for change_id in Change.objects.filter(state__in=DRIVEN).values_list("pk", flat=True):
+        attend(change_id, clock.now())
+
+
+def run(clock: Clock, seconds: float, *, sleep: Callable[[float], None] = time.sleep, stop: Callable[[], bool]) -> int:
+    """Work for at most `seconds`, and return early when nothing is due in that time or `stop()` says so."""
+    end = time.monotonic() + seconds
+    looked_at = 0
+    attend_all(clock)
+    while time.monotonic() < end and not stop():
+        found = step(clock)
+        looked_at += found
+        if found:
+            continue
+        wait = next_due_in(clock)
+        if wait is None or time.monotonic() + wait >= end:
+            break
+        # Never long: another process may make something due at any moment.
+        sleep(min(max(wait, 0.05), 1.0))
+    return looked_at
+
+
+def next_due_in(clock: Clock) -> float | None:
+    """Return the seconds until something is due, or None where nothing is the engine's business."""
+    due = Replacement.objects.filter(due_at__isnull=False).aggregate(first=Min("due_at"))["first"]
+    return None if due is None else max(0.0, (due - clock.now()) / timedelta(seconds=1))
+
+
+def _handle(rows: list[Replacement], clock: Clock) -> dict[int, Result]:
+    """Read all machines of a batch at once, then let the state's handler say what follows for each."""
+    deadline = time.monotonic() + LEASE_SECONDS
+    step_of_state = GRAPH[State(rows[0].state)]
+    now = clock.now()
+    results: dict[int, Result] = {}
+    for row in rows:
+        if row.claims > claims.MOST_CLAIMS:
+            results[row.pk] = held(row, f"Three times in a row nobody came back from working on it. {row.note}")
+        elif row.deadline_at and row.deadline_at < now:
+            results[row.pk] = step_of_state.overdue(row)
+    rest = [row for row in rows if row.pk not in results]
+    if not rest:
+        return results
+    account, region = rest[0].account, rest[0].region
+    try:
+        batch = Batch(
+            rows=rest,
+            account=account,
+            region=region,
+            client=client_for(account, region),
+            readings=_read(rest, clock),
+            clock=clock,
+            now=now,
+            deadline=deadline,
+        )
+        results |= step_of_state.handler(batch)
+    except CloudError as error:
+        refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})
+        result = later(error, now) or refused
+        results |= {row.pk: result for row in rest}
+    except Exception as error:
+        # A mistake of ours must not stop the loop. The rows come back; after the third time a person sees them.
+        logger.exception("Handling %d rows in state %s failed", len(rest), rest[0].state)
+        raise_claims = {"error_code": type(error).__name__}
+        results |= {row.pk: Wait(30, "An error on our side; it is looked at again.", raise_claims) for row in rest}
+    return results
+
+
+def _read(rows: list[Replacement], clock: Clock) -> dict[int, Reading]:
+    """Read all machines of a batch afresh, with as few calls as the state allows."""
+    snapshots = rows[0].state in (State.PREPARING, State.REPLACING)
+    # After a lost answer the disk is read by its machine: an old disk that is still listed must not hide a new one.
+    unclear = [row for row in rows if row.first_sent_at and not row.new_disk_id]
+    clear = [row for row in rows if row not in unclear]
+    answered = {row.instance_id: row.new_disk_id for row in clear if row.new_disk_id}
+    readings = refresh([row.instance for row in clear], clock, also=answered, snapshots=snapshots) if clear else {}
+    if unclear:
+        readings |= refresh([row.instance for row in unclear], clock, each=True, snapshots=snapshots)
+    return readings

@@ -1,0 +1,79 @@
+"""The worker's entry points: rung by django-q2, or driven by `manage.py runner`.
+
+django-q2 is the doorbell, never the truth: a lost, doubled or late ring changes nothing. Only names and ids are in a ring.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from fleet.changes.checking import check_due
+from fleet.changes.review import expire_approvals
+from fleet.engine import loop
+from fleet.engine.installation import recognise
+from fleet.inventory.sync import sync_due
+from fleet.lib.clock import Clock, DatabaseClock
+from fleet.models import Change, ChangeState, Heartbeat
+
+TICK_SECONDS = 25.0  # with the last calls that it makes, a tick ends before 30
+TICKS_AT_ONCE = 2  # over all machines together, so that a worker is always left for the mirror
+SLOT = 4_710_000  # the first number of our advisory locks
+
+
+def tick() -> None:
+    """Work for half a minute at most, and ring again while there is work."""
+    with _slot() as free:
+        if not free:
+            return
+        work(TICK_SECONDS)
+        # A ring that nobody has taken yet is enough.
+        if has_work() and not OrmQ.objects.filter(lock__lte=timezone.now()).exists():
+            async_task("fleet.worker.tick")
+
+
+def sync() -> None:
+    """Bring the mirror up to date, as far as a bounded number of pages goes."""
+    sync_due(clock=DatabaseClock(), budget_seconds=TICK_SECONDS)
+
+
+def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] = lambda: False) -> int:
+    """Do what is due for at most `budget` seconds; return how many machines were looked at."""
+    clock = clock or DatabaseClock()
+    beat("tick", clock)
+    recognise(clock.now())
+    expire_approvals(clock.now())
+    while check_due(clock) and not stop():
+        beat("tick", clock)
+    return loop.run(clock, budget, stop=stop)
+
+
+def has_work() -> bool:
+    """Say whether anything will be due without a person doing anything."""
+    checking = Change.objects.filter(state=ChangeState.CHECKING).exists()
+    return checking or loop.next_due_in(DatabaseClock()) is not None
+
+
+def beat(name: str, clock: Clock) -> None:
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": clock.now()})
+
+
+@contextmanager
+def _slot() -> Iterator[bool]:
+    """Take one of the slots for ticks, freed by PostgreSQL itself when this process dies."""
+    with connection.cursor() as cursor:
+        for number in range(SLOT, SLOT + TICKS_AT_ONCE):
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+            if cursor.fetchone()[0]:
+                break
+        else:
+            yield False
+            return
+    try:
+        yield True
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
