@@ -31,11 +31,13 @@ def verify(*, expected: dict[int, str] | None = None) -> Verdict:
     """
     expected = dict(expected or {})
     previous, number = GENESIS, 0
-    with connection.cursor() as plain:
-        plain.execute("SELECT max(number) FROM fleet_auditevent")
-        last = plain.fetchone()[0] or 0
-    while number < last:
-        for row in _batch(number):
+    # The head first: what is appended while we walk is beyond it, and what is missing below it is found.
+    head = AuditHead.objects.get()
+    while number < head.number:
+        batch = _batch(number, head.number)
+        if not batch:
+            return Verdict(number, previous, number + 1, f"event {number + 1:,} and all after it are missing")
+        for row in batch:
             found, canonical, recomputed, previous_hash, digest = row
             number += 1
             if found != number:
@@ -49,21 +51,19 @@ def verify(*, expected: dict[int, str] | None = None) -> Verdict:
             if expected.pop(number, digest) != digest:
                 return Verdict(number - 1, previous, number, "its hash differs from the head that was kept elsewhere")
             previous = digest
-    head = AuditHead.objects.get()
-    # Events may have been appended since `last` was read; the head is then ahead, which is no damage.
-    if head.number < last or (head.number == last and head.hash != previous):
-        return Verdict(number, previous, last, "the head does not fit the last event")
+    if head.hash != previous:
+        return Verdict(number, previous, max(number, 1), "the head does not fit the last event")
     if expected:
         missing = min(expected)
         return Verdict(number, previous, missing, f"the tail is cut: event {missing:,} was seen once and is gone")
     return Verdict(number, previous)
 
 
-def _batch(after: int, size: int = 5000) -> list[tuple[int, str, str, str, str]]:
+def _batch(after: int, last: int, size: int = 5000) -> list[tuple[int, str, str, str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT number, canonical, fleet_audit_canonical(e), previous_hash, hash FROM fleet_auditevent e"
-            " WHERE number > %s ORDER BY number LIMIT %s",
-            [after, size],
+            " WHERE number > %s AND number <= %s ORDER BY number LIMIT %s",
+            [after, last, size],
         )
         return list(cursor.fetchall())

@@ -11,7 +11,7 @@ from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock
 from fleet.models import Account, AuditEvent, Replacement
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

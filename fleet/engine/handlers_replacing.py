@@ -17,6 +17,9 @@ from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
 
 RESEND_WINDOW = timedelta(minutes=10)
+# How far our clock and the provider's may stand apart. The reading just before the intent still showed the approved disk, so
+# that nothing older than that can be mistaken for ours.
+CLOCKS_APART = timedelta(seconds=60)
 
 
 def replacing(batch: Batch) -> dict[int, Result]:
@@ -90,6 +93,5 @@ def _is_ours(row: Replacement, reading: Reading) -> bool:
         and reading.disk_image_id == row.change.image_id
         and (wanted is None or reading.disk_size == wanted)
         and reading.disk_created_at is not None
-        # The provider's times have whole seconds.
-        and reading.disk_created_at >= row.first_sent_at.replace(microsecond=0)
+        and reading.disk_created_at >= row.first_sent_at - CLOCKS_APART
     )
