@@ -26,7 +26,9 @@ def change(db: None, emulator: Emulator, clock: ManualClock) -> Change:
     return fleets.in_review(fleets.plain(3), fleets.image_named("Ubuntu 24.04"), clock)
 
 
-def approve(change: Change, clock: ManualClock, *, by: str = "reviewer", digest: str = "", confirmed: str = "3") -> Change:
+def approve(
+    change: Change, clock: ManualClock, *, by: str = "reviewer", digest: str = "", confirmed: str = "3"
+) -> Change:
     return review.approve(
         actor=fleets.person(by),
         change_id=change.pk,
@@ -57,7 +59,9 @@ def test_an_editor_is_refused_also_in_a_later_revision(change: Change, clock: Ma
     Grant.objects.create(user=reviewer, role=Role.OPERATOR)
     review.withdraw(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
     image = fleets.image_named("Ubuntu 24.04")
-    drafting.edit_draft(actor=reviewer, change_id=change.pk, settings=fleets.settings(image, title="Other"), now=clock.now())
+    drafting.edit_draft(
+        actor=reviewer, change_id=change.pk, settings=fleets.settings(image, title="Other"), now=clock.now()
+    )
     drafting.submit(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
     fleets.check_all(clock)
     change.refresh_from_db()

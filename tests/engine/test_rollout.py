@@ -92,7 +92,9 @@ def test_the_trail_tells_it_in_order_with_the_request_ids(fleet: Emulator, clock
 
 def test_what_the_disk_carried_is_put_back(fleet: Emulator, clock: ManualClock) -> None:
     machine = next(m for m in fleets.plain(40) if m.disk_snapshot_policy)
-    client_for(machine.account, machine.region).tag_disks(disk_ids=[machine.disk_id], tags={"backup": "daily", "ä": "ö"})
+    client_for(machine.account, machine.region).tag_disks(
+        disk_ids=[machine.disk_id], tags={"backup": "daily", "ä": "ö"}
+    )
     change = fleets.started([machine], fleets.image_named("Ubuntu 24.04"), clock)
     fleets.drive(clock)
 

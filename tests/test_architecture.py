@@ -1,0 +1,87 @@
+"""The shape of the house."""
+
+import ast
+import math
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from fleet.engine.graph import BY_PERSONS, FINAL, GRAPH, check
+from fleet.engine.results import State
+from fleet.worker import TICK_SECONDS
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*(ROOT / "fleet").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "manage.py"])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_stays_under_300_lines(path: Path) -> None:
+    if path.parent.name != "migrations":
+        assert len(path.read_text().splitlines()) <= 300
+
+
+def test_stylesheets_and_scripts_stay_under_300_lines() -> None:
+    for path in [*(ROOT / "static").rglob("*.css"), *(ROOT / "static").rglob("*.js")]:
+        assert len(path.read_text().splitlines()) <= 300, path
+
+
+def test_templates_hold_no_inline_style_or_script() -> None:
+    for path in (ROOT / "templates").rglob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"\sstyle=|\son[a-z]+=|<style|<script>|javascript:|hx-on", text), path
+
+
+def test_tests_do_not_sleep() -> None:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if "process" in path.parts:
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if ast.unparse(call.func) in ("time.sleep", "sleep")], path
+
+
+def test_the_numbers_of_the_queue_fit_together() -> None:
+    queue = settings.Q_CLUSTER
+    assert TICK_SECONDS < 30 < queue["timeout"]
+    prefetched = math.ceil((queue["queue_limit"] + queue["bulk"]) / queue["workers"])
+    assert queue["retry"] > (queue["timeout"] + 3) * (1 + prefetched)
+    assert (queue["queue_limit"], queue["bulk"], queue["max_attempts"]) == (1, 1, 1)
+    assert queue["ack_failures"]
+    assert queue["save_limit"] == -1
+    assert queue["guard_cycle"] in (0.25, 0.5, 1)
+    assert not queue["catch_up"]
+    assert settings.DATABASES["default"]["CONN_HEALTH_CHECKS"]
+
+
+def test_the_queue_has_no_admin() -> None:
+    assert "django.contrib.admin" not in settings.INSTALLED_APPS
+
+
+def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
+    lock = (ROOT / "requirements.txt").read_text()
+    assert not re.search(r"index-url|find-links|https?://", lock)
+    assert lock.count("--hash=sha256:") > 80
+    assert all("==" in line for line in lock.splitlines() if line and line[0] not in " #")
+
+
+def test_every_state_is_reached_and_left() -> None:
+    check(GRAPH)
+    broken = dict(GRAPH)
+    del broken[State.VERIFYING]
+    with pytest.raises(ValueError, match="Each state"):
+        check(broken)
+
+
+def test_the_readme_draws_the_states_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for state in [*GRAPH, *BY_PERSONS, *FINAL]:
+        assert state.value in readme
+
+
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    newest = re.search(r"^### (\S+)", (ROOT / "README.md").read_text().split("## Changelog")[1], re.MULTILINE)
+    assert newest
+    assert newest[1] == version
