@@ -36,6 +36,7 @@ class Edition:
     default_size: int
     missing_key_pair: str
     expired: str
+    creating: str
     data_disk_snapshots_refused: bool
 
     def size_range(self, *, category: str, performance_level: str, windows: bool) -> Range:
@@ -58,6 +59,7 @@ EDITIONS = {
         default_size=40,
         missing_key_pair="NoSuchResource",
         expired="Instanceexpiredorinarrears",
+        creating="IncorrectInstanceStatus",
         data_disk_snapshots_refused=True,
     ),
     "2026": Edition(
@@ -76,10 +78,11 @@ EDITIONS = {
             "cloud_auto": Range(1, 2048),
             "": Range(20, 2048),
         },
-        windows_least=40,
+        windows_least=1,
         default_size=40,
         missing_key_pair="InvalidKeyPairName.NotFound",
         expired="InstanceExpiredOrInArrears",
+        creating="OperationDenied.InstanceCreating",
         data_disk_snapshots_refused=False,
     ),
 }

@@ -28,8 +28,12 @@ class Wish:
     has_password: bool
 
 
-def password_problem(password: Secret, edition: Edition) -> Problem | None:
-    """Say what a password lacks (reference, row InvalidPassword.Malformed), never repeating any of it."""
+def password_problem(password: Secret, edition: Edition, *, windows: bool = True) -> Problem | None:
+    """Say what a password lacks (reference, row InvalidPassword.Malformed), never repeating any of it.
+
+    `windows` adds what only Windows asks for. A draft asks it always: its image may still become one of Windows, and a
+    password that is sealed by then cannot be looked at again.
+    """
     value = password.reveal()
     least, most = edition.password_length
     strange = {character for character in value if not _allowed(character, edition)}
@@ -39,7 +43,7 @@ def password_problem(password: Secret, edition: Edition) -> Problem | None:
         why = "The password holds characters that the API does not take."
     elif missing := _missing_classes(value, edition):
         why = f"The password lacks {missing}."
-    elif edition.password_first_not and value[0] in edition.password_first_not:
+    elif windows and edition.password_first_not and value[0] in edition.password_first_not:
         why = f"The password starts with {edition.password_first_not}, which Windows does not take."
     else:
         return None
@@ -81,7 +85,8 @@ def _refusals(
 ) -> Iterator[Problem]:
     if instance.gone_at:
         yield block("InvalidInstanceId.NotFound", "The machine no longer exists", "Leave it out.")
-    if image is None or image.gone_at or image.status != "Available":
+    # A deprecated image can still be used; one that is being made or has failed cannot.
+    if image is None or image.gone_at or image.status not in ("Available", "Deprecated"):
         where = f" in {instance.region}" if wish.image_id else ""
         yield block("InvalidImageId.NotFound", f"The image does not exist{where}", "Choose another image.", "image_id")
         image = None
@@ -115,7 +120,7 @@ def _instance_refusals(instance: Instance, edition: Edition, now: datetime) -> I
         yield block(edition.expired, "Expired or in arrears", "Pay or renew first, or leave these out.")
     if instance.status not in ("Running", "Stopped"):
         yield block(
-            "IncorrectInstanceStatus",
+            edition.creating if instance.status == "Pending" else "IncorrectInstanceStatus",
             f"In between: the state is {instance.status}",
             "Wait until it runs or has stopped; it is checked again by itself.",
         )
@@ -149,7 +154,8 @@ def _image_refusals(instance: Instance, image: Image, edition: Edition) -> Itera
             "Choose another image.",
             "image_id",
         )
-    if instance.architecture and image.architecture != instance.architecture:
+    # An i386 image runs on x86_64, so that Arm or not is all that counts.
+    if instance.architecture and (image.architecture == "arm64") != (instance.architecture == "arm64"):
         yield block(
             "InvalidParameter.Conflict",
             f"The image is for {image.architecture}, the machine is {instance.architecture}",
