@@ -1,0 +1,201 @@
+"""From the API's JSON to types. Lists are wrapped twice, empty fields may be absent, and numbers may come
+as texts.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fleet.cloud.types import (
+    BatchAnswer,
+    BatchVerdict,
+    DiskView,
+    ImageView,
+    InstanceTypeView,
+    InstanceView,
+    KeyPairView,
+    RegionView,
+    SnapshotView,
+)
+
+Json = dict[str, Any]
+
+_ARCHITECTURES = {"X86": "x86_64", "ARM": "arm64"}
+_SYSTEM_DEVICES = ("/dev/xvda", "/dev/vda", "/dev/sda", "/dev/nvme0n1", "")
+
+
+def rows(answer: Json, outer: str, inner: str) -> list[Any]:
+    """Return the list under `outer` and `inner`; KeyError where the answer is not of this shape."""
+    wrapped = answer[outer]
+    found = wrapped.get(inner) if isinstance(wrapped, dict) else wrapped
+    return found or []
+
+
+def when(text: str | None) -> datetime | None:
+    """Return the moment; instances have minutes (`2024-04-14T22:32Z`), all else seconds. ValueError for
+    anything else.
+    """
+    if not text:
+        return None
+    pattern = "%Y-%m-%dT%H:%MZ" if text.count(":") == 1 else "%Y-%m-%dT%H:%M:%SZ"
+    return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+
+
+def yes(value: Any) -> bool:
+    return value is True or str(value).lower() == "true"
+
+
+def tags(holder: Json) -> dict[str, str]:
+    pairs = (holder.get("Tags") or {}).get("Tag") or []
+    return {_either(pair, "TagKey", "Key"): _either(pair, "TagValue", "Value") for pair in pairs}
+
+
+def instance(row: Json) -> InstanceView:
+    network = row.get("VpcAttributes") or {}
+    private = _first(network.get("PrivateIpAddress")) or _first(row.get("InnerIpAddress"))
+    public = (row.get("EipAddress") or {}).get("IpAddress") or _first(row.get("PublicIpAddress"))
+    charge = row.get("InstanceChargeType") or ""
+    reasons = (row.get("OperationLocks") or {}).get("LockReason") or []
+    return InstanceView(
+        instance_id=row["InstanceId"],
+        name=row.get("InstanceName") or "",
+        region=row.get("RegionId") or "",
+        zone=row.get("ZoneId") or "",
+        status=row["Status"],
+        stopped_mode=row.get("StoppedMode") or "",
+        instance_type=row.get("InstanceType") or "",
+        os_type=(row.get("OSType") or "").lower(),
+        os_name=_os_name(row),
+        image_id=row.get("ImageId") or "",
+        io_optimized=_io(row.get("IoOptimized")),
+        charge_type=charge,
+        expires_at=when(row.get("ExpiredTime")) if charge == "PrePaid" else None,
+        key_pair=row.get("KeyPairName") or "",
+        private_ip=private,
+        public_ip=public,
+        tags=tags(row),
+        locks=_locks(reasons),
+        created_at=when(row.get("CreationTime")),
+    )
+
+
+def disk(row: Json) -> DiskView:
+    return DiskView(
+        disk_id=row["DiskId"],
+        instance_id=row.get("InstanceId") or "",
+        kind=row["Type"],
+        category=row.get("Category") or "",
+        performance_level=row.get("PerformanceLevel") or "",
+        size=int(row["Size"]),
+        status=row["Status"],
+        image_id=row.get("ImageId") or "",
+        created_at=when(row.get("CreationTime")),
+        snapshot_policy=row.get("AutoSnapshotPolicyId") or "",
+        delete_auto_snapshot=yes(row.get("DeleteAutoSnapshot")),
+        tags=tags(row),
+        locks=_locks((row.get("OperationLocks") or {}).get("OperationLock") or []),
+    )
+
+
+def image(row: Json) -> ImageView:
+    mappings = (row.get("DiskDeviceMappings") or {}).get("DiskDeviceMapping") or []
+    return ImageView(
+        image_id=row["ImageId"],
+        name=row.get("ImageName") or "",
+        os_type=(row.get("OSType") or "").lower(),
+        os_name=_os_name(row),
+        platform=row.get("Platform") or "",
+        architecture=row.get("Architecture") or "",
+        size=int(row["Size"]),
+        owner=row.get("ImageOwnerAlias") or "",
+        status=row.get("Status") or "",
+        subscribed=yes(row.get("IsSubscribed")),
+        product_code=row.get("ProductCode") or "",
+        io_optimized=_io(row.get("IsSupportIoOptimized")),
+        data_disk_snapshots=any(_is_data(mapping) for mapping in mappings),
+        created_at=when(row.get("CreationTime")),
+    )
+
+
+def key_pair(row: Json) -> KeyPairView:
+    return KeyPairView(
+        name=row["KeyPairName"],
+        fingerprint=row.get("KeyPairFingerPrint") or "",
+        created_at=when(row.get("CreationTime")),
+    )
+
+
+def instance_type(row: Json) -> InstanceTypeView:
+    return InstanceTypeView(
+        name=row["InstanceTypeId"],
+        architecture=_ARCHITECTURES.get(str(row.get("CpuArchitecture")).upper(), ""),
+        cpu=int(row.get("CpuCoreCount") or 0),
+        memory=int(float(row.get("MemorySize") or 0) * 1024),
+    )
+
+
+def snapshot(row: Json) -> SnapshotView:
+    return SnapshotView(
+        snapshot_id=row["SnapshotId"],
+        disk_id=row.get("SourceDiskId") or "",
+        status=row.get("Status") or "",
+        progress=row.get("Progress") or "",
+        created_at=when(row.get("CreationTime")),
+    )
+
+
+def region(row: Json) -> RegionView:
+    return RegionView(row["RegionId"], row.get("LocalName") or "", row.get("RegionEndpoint") or "")
+
+
+def batch(answer: Json, ids: Sequence[str]) -> BatchAnswer:
+    """Return a verdict for each id; one that the answer does not name is `FleetOS.NotAnswered`: read it
+    before going on.
+    """
+    said = {
+        row["InstanceId"]: BatchVerdict(row["InstanceId"], str(row.get("Code") or ""), row.get("Message") or "")
+        for row in rows(answer, "InstanceResponses", "InstanceResponse")
+    }
+    return _in_order(answer, ids, said)
+
+
+def attached(answer: Json, ids: Sequence[str]) -> BatchAnswer:
+    """Return the verdicts of AttachKeyPair, whose HTTP 200 may hold failures of single machines."""
+    said = {}
+    for row in rows(answer, "Results", "Result"):
+        code = "200" if yes(row.get("Success")) else str(row.get("Code") or "FleetOS.NotAnswered")
+        said[row["InstanceId"]] = BatchVerdict(row["InstanceId"], code, row.get("Message") or "")
+    return _in_order(answer, ids, said)
+
+
+def _in_order(answer: Json, ids: Sequence[str], said: dict[str, BatchVerdict]) -> BatchAnswer:
+    silent = "The answer does not name this machine."
+    verdicts = tuple(said.get(one) or BatchVerdict(one, "FleetOS.NotAnswered", silent) for one in ids)
+    return BatchAnswer(answer["RequestId"], verdicts)
+
+
+def _os_name(row: Json) -> str:
+    # "Ubuntu  22.04 64位" in Chinese, with two spaces; the English name has them too.
+    return " ".join((row.get("OSNameEn") or row.get("OSName") or "").split())
+
+
+def _first(addresses: Json | None) -> str:
+    found = (addresses or {}).get("IpAddress") or [""]
+    return found if isinstance(found, str) else str(found[0])
+
+
+def _locks(reasons: list[Any]) -> tuple[str, ...]:
+    return tuple(str(reason.get("LockReason") if isinstance(reason, dict) else reason) for reason in reasons)
+
+
+def _io(value: Any) -> bool:
+    return value is None or str(value).lower() in ("true", "optimized")
+
+
+def _is_data(mapping: Json) -> bool:
+    kind = mapping.get("Type")
+    return kind == "data" if kind else (mapping.get("Device") or "") not in _SYSTEM_DEVICES
+
+
+def _either(pair: Json, first: str, second: str) -> str:
+    return str(pair.get(first, pair.get(second)) or "")

@@ -1,0 +1,61 @@
+"""StopInstance, StartInstance, RebootInstance: one at a time."""
+
+from fleet.emulator import lifecycle
+from fleet.emulator.call import Call
+from fleet.emulator.errors import common_error
+from fleet.emulator.matching import check_dry_run
+from fleet.emulator.registry import Answer, action
+from fleet.emulator.resources import Instance
+
+MODES = ("StopCharging", "KeepCharging", "Not-applicable")
+
+
+@action(
+    "StopInstance",
+    scope="instance",
+    honoured="InstanceId StoppedMode DryRun",
+    ignored="ForceStop ConfirmStop Hibernate DiskDetached.N",
+    changes=True,
+)
+def stop_instance(call: Call) -> Answer:
+    """Stops a running instance."""
+    instance = _named(call)
+    mode = call.params.choice("StoppedMode", *MODES)
+    call.params.boolean("ForceStop")
+    lifecycle.check_may_stop(call, instance)
+    check_dry_run(call.params)
+    lifecycle.stop(call, instance, mode=mode)
+    return {}
+
+
+@action(
+    "StartInstance",
+    scope="instance",
+    honoured="InstanceId DryRun",
+    ignored="InitLocalDisk SourceRegionId",
+    changes=True,
+)
+def start_instance(call: Call) -> Answer:
+    """Starts a stopped instance."""
+    instance = _named(call)
+    lifecycle.check_may_start(call, instance)
+    check_dry_run(call.params)
+    lifecycle.start(call, instance)
+    return {}
+
+
+@action("RebootInstance", scope="instance", honoured="InstanceId DryRun", ignored="ForceStop", changes=True)
+def reboot_instance(call: Call) -> Answer:
+    """Restarts a running instance."""
+    instance = _named(call)
+    lifecycle.check_may_stop(call, instance)
+    check_dry_run(call.params)
+    lifecycle.reboot(call, instance)
+    return {}
+
+
+def _named(call: Call) -> Instance:
+    instance = call.region.instances.get(call.params.require("InstanceId"))
+    if instance is None:
+        raise common_error("InvalidInstanceId.NotFound")
+    return instance

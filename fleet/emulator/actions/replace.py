@@ -1,0 +1,110 @@
+"""ReplaceSystemDisk: a new disk at once, the old one released at completion, and what goes with it."""
+
+from math import inf
+
+from fleet.emulator.call import Call
+from fleet.emulator.ids import new_id
+from fleet.emulator.registry import Answer, action
+from fleet.emulator.replacement_rules import (
+    Wish,
+    check_existence,
+    check_image,
+    check_instance,
+    read_wish,
+    size_of_new_disk,
+)
+from fleet.emulator.resources import Disk, Image, Instance, System
+from fleet.emulator.seed.catalogue import REGIONS
+
+
+@action(
+    "ReplaceSystemDisk",
+    scope="instance",
+    honoured=(
+        "InstanceId ImageId SystemDisk.Size Password PasswordInherit KeyPairName ClientToken "
+        "SecurityEnhancementStrategy Encrypted KMSKeyId UseAdditionalService"
+    ),
+    ignored="DiskId Platform Architecture EncryptAlgorithm Arn.N.Rolearn Arn.N.RoleType Arn.N.AssumeRoleFor",
+    changes=True,
+)
+def replace_system_disk(call: Call) -> Answer:
+    """Replaces the system disk of a stopped instance, which stays stopped."""
+    instance_id, image_id = call.params.require("InstanceId"), call.params.require("ImageId")
+    wish = read_wish(call)
+    instance, image = check_existence(
+        call, wish, call.region.instances.get(instance_id), call.region.images.get(image_id)
+    )
+    old = call.region.disks[instance.system.last.disk_id]
+    check_instance(call, instance, old)
+    check_image(call, instance, image)
+    size = size_of_new_disk(call, wish, image, old)
+    if instance.secrets.internal_error:
+        raise call.refuse("InternalDenied")
+    seconds = inf if call.met("stuck", instance.id) else call.settings.lasts("replace")
+    return {"DiskId": _replace(call, wish, instance, image, old, size, call.now + seconds)}
+
+
+def _replace(call: Call, wish: Wish, instance: Instance, image: Image, old: Disk, size: int, done_at: float) -> str:
+    now, region = call.now, call.region
+    new = Disk(
+        new_id("d", REGIONS[region.id].prefix),
+        region.id,
+        old.zone,
+        instance.id,
+        "system",
+        old.category,
+        old.performance_level,
+        size,
+        image.id,
+        old.charge_type,
+        now,
+        done_at,
+        encrypted=wish.encrypted or old.encrypted,
+        kms_key_id=wish.kms_key_id or old.kms_key_id,
+        how="ReplaceSystemDisk",
+        request_id=call.request_id,
+        client_token=call.params.get("ClientToken"),
+    )
+    region.image_users[instance.system.last.image_id] -= 1
+    region.image_users[image.id] += 1
+    before = instance.system.at(now)
+    after = _login(wish, image, before, new.id, call)
+    instance.system = instance.system.then(now, (done_at, after))
+    old.released_at = done_at
+    # What belongs to the old disk goes with it: its policy and tags simply, automatic snapshots only where it says so.
+    if old.delete_auto_snapshot:
+        for snapshot_id in region.snapshot_ids_of.get(old.id, ()):
+            snapshot = region.snapshots[snapshot_id]
+            if snapshot.kind == "auto" and snapshot.removed_at is None:
+                snapshot.removed_at = done_at
+                region.changed(snapshot)
+    region.add(new)
+    region.changed(old)
+    region.changed(instance)
+    call.effect = True
+    return new.id
+
+
+def _login(wish: Wish, image: Image, before: System, disk_id: str, call: Call) -> System:
+    """Returns the new system with the login that it has in effect.
+
+    A password given counts, else the image's own where that is asked for, else the one the machine had. On Linux a
+    key pair switches the password off; on Windows it is not looked at.
+    """
+    key = wish.key_pair if image.os_type == "linux" else ""
+    kept = bool(wish.password) or before.password_set
+    password_set = image.has_password if wish.inherit else kept
+    instance_id = call.params.get("InstanceId")
+    return System(
+        disk_id,
+        image.id,
+        image.os_type,
+        image.os_name,
+        image.os_name_en,
+        key_pair=key,
+        password_set=password_set,
+        password_login=password_set and not key,
+        image_password=wish.inherit,
+        boots=not call.met("boot_fails", instance_id),
+        serves=not call.met("serves_not", instance_id),
+    )

@@ -1,0 +1,51 @@
+"""What is emulated, as tables for the README, made from the registry itself."""
+
+from fleet.emulator import actions as _all_actions
+from fleet.emulator.registry import ACTIONS
+
+assert _all_actions.LOADED
+# The refusals that depend on the request alone, with the request that earns each from the demo fleet.
+# The rest of the request names i-23jggx34b, or any other stopped machine with a disk of 40 GiB, and m-myimage11.
+REQUEST_ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
+    ("InvalidPassword.Malformed", 400, {"Password": "short"}),
+    ("InvalidPasswordParam.Mismatch", 400, {"Password": "Abcdefg1", "PasswordInherit": "true"}),
+    ("InvalidSystemDiskSize", 400, {"SystemDisk.Size": "40.5"}),
+    ("InvalidSystemDiskSize.ValueNotSupported", 400, {"SystemDisk.Size": "30"}),
+    ("InvalidImageId.NotFound", 404, {"ImageId": "m-nosuchimage"}),
+    ("InvalidInstanceId.NotFound", 404, {"InstanceId": "i-nosuchinstance"}),
+    (
+        "InvalidSystemDiskSize.LessThanImageSize",
+        404,
+        {"ImageId": "m-bp1goldendb202606", "SystemDisk.Size": "30"},
+    ),
+    ("InvalidSystemDiskSize.LessThanMinSize", 404, {"SystemDisk.Size": "19"}),
+    ("InvalidSystemDiskSize.MoreThanMaxSize", 404, {"SystemDisk.Size": "501"}),
+    ("NoSuchResource", 404, {"KeyPairName": "no-such-pair"}),
+)
+
+
+def describe() -> str:
+    """Returns the tables as Markdown."""
+    return "\n".join((*actions_table(), "", *requests_table()))
+
+
+def actions_table() -> list[str]:
+    """Returns the lines of the table of actions: parameters honoured, parameters accepted and ignored."""
+    lines = ["| action | honoured | accepted and ignored |", "|---|---|---|"]
+    for name in sorted(ACTIONS):
+        action = ACTIONS[name]
+        lines.append(f"| {name} | {_codes(action.honoured)} | {_codes(action.ignored)} |")
+    return lines
+
+
+def requests_table() -> list[str]:
+    """Returns the lines of the table of refusals by the request alone."""
+    lines = ["| error code | HTTP | ReplaceSystemDisk of a plain stopped machine, with |", "|---|---|---|"]
+    for code, status, parameters in REQUEST_ROWS:
+        shown = " ".join(f"`{name}={value}`" for name, value in parameters.items())
+        lines.append(f"| {code} | {status} | {shown} |")
+    return lines
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    return " ".join(f"`{name}`" for name in names) or "none"

@@ -1,0 +1,1 @@
+"""The demo fleet: made from a seed, the same each time."""

@@ -1,0 +1,76 @@
+"""From an account to a client: the only place where a credential is opened."""
+
+import json
+import os
+import threading
+import uuid
+
+from fleet.cloud import CloudError, Credential, EcsClient, Verdict
+from fleet.inventory import quota
+from fleet.lib.secret import SealBroken, Secret, fingerprint, seal, unseal
+from fleet.models import Account, SealedSecret
+
+# Taken with `quota.take` before they leave, so they are not counted a second time as they do.
+TAKEN_BEFORE = frozenset({"ReplaceSystemDisk"})
+
+_clients: dict[tuple[object, ...], EcsClient] = {}
+_lock = threading.Lock()
+
+
+def seal_credential(*, access_key_id: str, secret: Secret) -> SealedSecret:
+    """Store an access key sealed and return its row, to be made an account's `credential`."""
+    row_id = uuid.uuid4()
+    value = Secret(json.dumps({"access_key_id": access_key_id, "secret": secret.reveal()}))
+    return SealedSecret.objects.create(
+        id=row_id,
+        kind=SealedSecret.Kind.CREDENTIAL,
+        sealed=seal(value, row_id=str(row_id)),
+        fingerprint=fingerprint(value),
+    )
+
+
+def client_for(account: Account, region: str) -> EcsClient:
+    """Return the client of this account and region, one a process, shared by its threads.
+
+    Another credential or endpoint makes another client. Every call of it is counted in the account's
+    windows. CloudError (`FleetOS.NoCredential`, `FleetOS.SealBroken`) where the account has no credential
+    or it does not open.
+    """
+    # The process id: a connection taken over by a fork would carry two processes' answers.
+    key = (os.getpid(), account.pk, account.credential_id, account.endpoint, region)
+    with _lock:
+        client = _clients.get(key)
+        if client is None:
+            for old in [one for one in _clients if one[1] == account.pk and one[4] == region]:
+                del _clients[old]
+            client = _clients[key] = _connect(account, region)
+        return client
+
+
+def _connect(account: Account, region: str) -> EcsClient:
+    def counted(action: str, mutating: bool) -> None:
+        if action not in TAKEN_BEFORE:
+            quota.count(account, region, action)
+
+    return EcsClient(endpoint=account.endpoint, region=region, credential=_credential(account), on_call=counted)
+
+
+def _credential(account: Account) -> Credential:
+    sealed = account.credential
+    if sealed is None or not sealed.sealed:
+        raise CloudError(
+            code="FleetOS.NoCredential",
+            message=f"Account {account} has no credential. Enter an access key in its settings.",
+            verdict=Verdict.REFUSED,
+        )
+    try:
+        opened = json.loads(unseal(sealed.sealed, row_id=str(sealed.pk)).reveal())
+    except SealBroken as broken:
+        failure = CloudError(
+            code="FleetOS.SealBroken",
+            message=f"The credential of account {account} does not open: {broken}. Enter it again.",
+            verdict=Verdict.REFUSED,
+        )
+    else:
+        return Credential(opened["access_key_id"], Secret(opened["secret"]))
+    raise failure

@@ -1,0 +1,63 @@
+"""Calls counted as the provider counts them: per account, region and action, in fixed one-minute windows.
+
+The windows are rows, so that all workers on all machines together stay under the limit; what others of the
+account call is not seen here, which is why an account's own limit lies below the provider's.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from fleet.models import Account, CallWindow
+
+KEPT = timedelta(hours=1)
+
+
+def take(account: Account, region: str, action: str, *, wanted: int, limit: int, now: datetime) -> int:
+    """Take up to `wanted` calls from this minute's window and return how many were granted, 0 to `wanted`.
+
+    What was taken counts as used even if the call never leaves: the other way round, a limit could be
+    broken. Not inside a longer transaction: the window's row stays locked until its end, and every other
+    worker waits.
+    """
+    if wanted <= 0:
+        return 0
+    with transaction.atomic():
+        used = _add(account.pk, region, action, 0, now)
+        granted = max(0, min(wanted, limit - used))
+        if granted:
+            _add(account.pk, region, action, granted, now)
+    return granted
+
+
+def count(account: Account, region: str, action: str, now: datetime | None = None) -> int:
+    """Count one call whose limit is not known and return how many this minute has; `now` None: the
+    database's clock.
+    """
+    return _add(account.pk, region, action, 1, now)
+
+
+def used(account: Account, region: str, action: str, *, now: datetime) -> int:
+    """Return how many calls this minute's window holds."""
+    minute = now.replace(second=0, microsecond=0)
+    windows = CallWindow.objects.filter(account=account, region=region, action=action, minute=minute)
+    return windows.values_list("used", flat=True).first() or 0
+
+
+def prune(*, now: datetime) -> int:
+    """Delete the windows older than an hour and return how many."""
+    return CallWindow.objects.filter(minute__lt=now - KEPT).delete()[0]
+
+
+def _add(account: int, region: str, action: str, calls: int, now: datetime | None) -> int:
+    """Add to the window, locking its row until the end of the transaction, and return its new number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO fleet_callwindow AS w (account_id, region, action, minute, used)"
+            " VALUES (%s, %s, %s, date_trunc('minute', COALESCE(%s, clock_timestamp())), %s)"
+            " ON CONFLICT (account_id, region, action, minute) DO UPDATE SET used = w.used + EXCLUDED.used"
+            " RETURNING used",
+            [account, region, action, now, calls],
+        )
+        total: int = cursor.fetchone()[0]
+    return total

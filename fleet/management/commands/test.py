@@ -1,0 +1,113 @@
+"""`manage.py test`: every check and every test; with arguments, pytest with these and nothing else."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from fleet.management import browser, checks
+from fleet.management.lifeline import Lifeline, tied_to_parent
+from fleet.management.postgres import EmbeddedPostgres
+from fleet.management.processes import Refused, clean_environment
+
+NO_CHROMIUM = (
+    "There is no Chromium here and none could be installed: the browser tests are left out, and the run "
+    "counts as failed. Install Chromium, or name one in FLEET_CHROMIUM."
+)
+FAILED_CHECKS = (
+    "FLEET_FAILED_CHECKS"  # read by tests/conftest.py, which repeats it just before the closing line
+)
+
+
+class Command(BaseCommand):
+    help = "Run all checks and tests; with arguments, pytest with these arguments only."
+    requires_system_checks: list[str] = []
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Pass everything after `test` on to pytest: Django would refuse options that are not its own."""
+        sys.exit(run_tests(arguments=argv[2:], say=_say))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sys.exit(run_tests(arguments=[str(each) for each in args], say=_say))
+
+
+def run_tests(*, arguments: list[str], say: Callable[[str], None]) -> int:
+    """Run what `arguments` ask for on a database of its own, and return the exit code."""
+    signal.signal(signal.SIGTERM, _leave)
+    with tempfile.TemporaryDirectory(prefix="fleet-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the database's own user must get through
+        lifeline = Lifeline()
+        server = EmbeddedPostgres(
+            folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False
+        )
+        try:
+            begin = time.monotonic()
+            environment = clean_environment(
+                without_proxies=True, FLEET_VAR=str(folder), DATABASE_URL=server.start()
+            )
+            say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
+            return _run(arguments=arguments, environment=environment, say=say)
+        except Refused as refused:
+            say(str(refused))
+            return 1
+        finally:
+            server.stop()
+            lifeline.close()
+
+
+def _run(*, arguments: list[str], environment: dict[str, str], say: Callable[[str], None]) -> int:
+    whole = not arguments
+    begin = time.monotonic()
+    chromium = browser.find(install=whole, say=say)
+    if chromium:
+        environment[browser.CHOSEN] = chromium
+        say(f"  {'Chromium':<18} found  {time.monotonic() - begin:6.1f} s  {chromium}")
+    elif whole:
+        say(NO_CHROMIUM)
+        arguments = ["-m", "not browser"]
+    failed = []
+    if whole:
+        outcomes = checks.run(
+            checks=checks.all_checks(root=settings.ROOT), root=settings.ROOT, environment=environment
+        )
+        failed = checks.report(outcomes=outcomes, say=say)
+        environment[FAILED_CHECKS] = ", ".join(failed)
+    code = _pytest(arguments=arguments, environment=environment)
+    return code or (1 if failed or (whole and not chromium) else 0)
+
+
+def _pytest(*, arguments: list[str], environment: dict[str, str]) -> int:
+    """Run pytest on this terminal (a debugger works); Ctrl-C reaches pytest directly, which then ends."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=settings.ROOT,
+            env=environment,
+            preexec_fn=tied_to_parent(stop_with=signal.SIGTERM),
+        )
+        try:
+            return child.wait()
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

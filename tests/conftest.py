@@ -1,0 +1,119 @@
+"""Fixtures of all tests: the database server, databases that keep commits, the site, the emulator."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings
+from pytest_django.live_server_helper import LiveServer
+from pytest_django.plugin import DjangoDbBlocker
+
+from fleet.management.lifeline import Lifeline
+from tests.support import databases
+from tests.support.databases import CommittedDatabase
+from tests.support.emulator import Emulator, emulator_process
+
+
+def pytest_configure() -> None:
+    """Replace what a running `up` may have left in var/, and what only makes tests slow."""
+    settings.SECRET_KEY = secrets.token_urlsafe(50)
+    settings.SEAL_KEYS = [Fernet.generate_key().decode()]
+    settings.STATIC_ROOT = settings.ROOT / "static"  # there is always one: whitenoise warns where it is missing
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse what would flush tables: the audit trail cannot be emptied."""
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        if marker and (marker.kwargs.get("transaction") or marker.args):
+            raise pytest.UsageError(f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)")
+
+
+@pytest.fixture(scope="session")
+def lifeline() -> Iterator[Lifeline]:
+    """What ends every child process of the session, also when pytest itself is killed."""
+    line = Lifeline()
+    yield line
+    line.close()
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A folder for servers' files that the database's user may pass through (pytest's own is closed)."""
+    with tempfile.TemporaryDirectory(prefix="fleet-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def database_url(lifeline: Lifeline, session_folder: Path) -> Iterator[str]:
+    """The address of the PostgreSQL of the session."""
+    with databases.database_server(folder=session_folder, lifeline=lifeline) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database_url: str) -> None:
+    """Let pytest-django make its database on our server."""
+    databases.point_django_at(url=database_url)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Migrate once, and keep a template of the result before any test has touched it.
+
+    pytest-django's own makes a database only if a collected test bears its mark, which ours that commit do not.
+    """
+    with django_db_blocker.unblock():
+        databases.make_test_database()
+    yield
+    with django_db_blocker.unblock():
+        databases.drop_test_databases()
+
+
+@pytest.fixture
+def committed_db(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[CommittedDatabase]:
+    """A database of the test's own, for threads, servers and workers; children find it in DATABASE_URL."""
+    if request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
+        pytest.fail("committed_db stands alone: without the fixture db and the mark django_db")
+    with django_db_blocker.unblock(), databases.committed_database() as database:
+        yield database
+
+
+@pytest.fixture
+def site(committed_db: CommittedDatabase) -> Iterator[LiveServer]:
+    """The site over HTTP at `.url`, in a thread, on the test's own database."""
+    server = LiveServer("localhost")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def emulator_server(lifeline: Lifeline, session_folder: Path) -> Iterator[Emulator]:
+    """The emulator's process, one for the session."""
+    with emulator_process(folder=session_folder, lifeline=lifeline) as server:
+        yield server
+
+
+@pytest.fixture
+def emulator(emulator_server: Emulator) -> Emulator:
+    """The emulator with a fresh demo fleet, in which everything happens at once."""
+    emulator_server.reset()
+    return emulator_server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Repeat, next to the closing line, which of the checks before the tests failed."""
+    failed = os.environ.get("FLEET_FAILED_CHECKS")
+    if failed:
+        terminalreporter.section("checks", red=True, bold=True)
+        terminalreporter.line(f"FAILED before the tests: {failed} (see above)", red=True)

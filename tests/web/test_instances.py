@@ -1,0 +1,316 @@
+"""The list of machines: who sees what, filter, order, pages, selection; and one machine's page."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from fleet.lib.clock import DatabaseClock
+from fleet.models import Account, Instance, Role, SystemDisk, User
+from fleet.web import selection
+from tests.web.people import CENTOS, WINDOWS, account, change, image, machine, person, replacement, signed_in
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def prod() -> Account:
+    return account()
+
+
+@pytest.fixture
+def operator() -> User:
+    return person("operator", Role.OPERATOR)
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    return signed_in(operator)
+
+
+def _shown(answer: Any) -> list[str]:
+    return re.findall(r'<th scope="row"><a class="plain" href="/instances/\d+">([^<]+)</a>', answer.text)
+
+
+def _ticked(answer: Any) -> set[int]:
+    hidden = re.findall(r'<input type="hidden" name="instance" value="(\d+)">', answer.text)
+    boxes = re.findall(r'<input type="checkbox" name="instance" value="(\d+)"[^>]* checked>', answer.text)
+    assert not set(hidden) & set(boxes)
+    return {int(pk) for pk in hidden + boxes}
+
+
+# --- Who sees what.
+
+
+def test_a_grant_for_an_environment_shows_only_its_machines(prod: Account) -> None:
+    machine(prod, 1)
+    machine(prod, 2, environment="staging")
+    assert _shown(signed_in(person("p", Role.VIEWER, environment="staging")).get("/instances")) == ["web-0002"]
+
+
+def test_a_grant_for_an_account_shows_only_its_machines(prod: Account) -> None:
+    machine(prod, 1)
+    machine(account("other"), 2)
+    assert _shown(signed_in(person("p", Role.VIEWER, account=prod)).get("/instances")) == ["web-0001"]
+
+
+def test_without_a_grant_there_is_no_machine(prod: Account) -> None:
+    machine(prod, 1)
+    answer = signed_in(person("nobody")).get("/instances")
+    assert _shown(answer) == []
+    assert "No machine yet" in answer.text
+
+
+def test_machines_that_vanished_are_not_listed(client: Client, prod: Account) -> None:
+    machine(prod, 1, gone_at=DatabaseClock().now())
+    assert _shown(client.get("/instances")) == []
+
+
+def test_a_viewer_ticks_nothing(prod: Account) -> None:
+    one = machine(prod, 1)
+    viewer = signed_in(person("viewer", Role.VIEWER))
+    assert 'name="instance"' not in viewer.get("/instances").text
+    assert viewer.post("/instances", {"act": "change", "instance": one.pk}).status_code == 403
+
+
+# --- Filter.
+
+
+@pytest.fixture
+def mixed(prod: Account) -> None:
+    machine(prod, 1, tags={"service": "web"}, search="web-0001 10.0.0.1 service=web")
+    machine(prod, 2, os_name=CENTOS, tags={"service": "db"}, search="web-0002 10.0.0.2 service=db")
+    machine(prod, 3, os_name=WINDOWS, os_type="windows", region="cn-shanghai", environment="dev", status="Stopped")
+    machine(prod, 4, locks=["security"], image_id="m-golden")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"q": "10.0.0.2"}, ["web-0002"]),
+        ({"q": "WEB service=db"}, ["web-0002"]),
+        ({"q": "100%"}, []),
+        ({"region": "cn-shanghai"}, ["web-0003"]),
+        ({"os": "CentOS 7"}, ["web-0002"]),
+        ({"os_type": "windows"}, ["web-0003"]),
+        ({"environment": "dev"}, ["web-0003"]),
+        ({"service": "db"}, ["web-0002"]),
+        ({"status": "Stopped"}, ["web-0003"]),
+        ({"account": "prod", "region": "cn-shanghai"}, ["web-0003"]),
+        ({"remark": "past"}, ["web-0002"]),
+        ({"remark": "locked"}, ["web-0004"]),
+        ({"image": "m-golden"}, ["web-0004"]),
+        ({"region": "cn-nowhere"}, []),
+        ({"remark": "no such"}, []),
+        ({"q": "nul\x00"}, []),
+    ],
+)
+def test_each_part_of_the_filter_narrows_and_what_is_unknown_never_widens(
+    client: Client, mixed: None, asked: dict[str, str], found: list[str]
+) -> None:
+    assert _shown(client.get("/instances", asked)) == found
+
+
+def test_the_choices_come_from_the_machines_that_one_may_see(prod: Account, mixed: None) -> None:
+    values = signed_in(person("p", Role.VIEWER, environment="dev")).get("/instances").context["filter"].values
+    assert (values["region"], values["os_type"]) == (["cn-shanghai"], ["windows"])
+
+
+def test_machines_in_an_open_change_are_found_and_lead_there(client: Client, operator: User, prod: Account) -> None:
+    machines = [machine(prod, n) for n in (1, 2)]
+    made = change(operator, machines[:1])
+    answer = client.get("/instances", {"remark": "busy"})
+    assert _shown(answer) == ["web-0001"]
+    assert f"In change #{made.pk}" in answer.text
+    assert f'href="{reverse("change", args=[made.pk])}"' in answer.text
+
+
+def test_nothing_found_says_how_to_get_on(client: Client, mixed: None) -> None:
+    answer = client.get("/instances", {"q": "nothing like it"})
+    assert "No machine matches" in answer.text
+    assert "Drop the filter" in answer.text
+
+
+def test_htmx_gets_the_results_only_and_the_address_of_the_page(client: Client, mixed: None) -> None:
+    answer = client.post("/instances", {"q": "web", "region": "cn-shanghai", "sort": "-name"}, headers=HTMX)
+    assert "<html" not in answer.text
+    assert answer["HX-Push-Url"] == "/instances?q=web&region=cn-shanghai&sort=-name"
+    whole = client.get(answer["HX-Push-Url"], headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
+    assert "<html" in whole.text
+    assert _shown(whole) == _shown(answer)
+
+
+def test_without_javascript_the_filter_ends_in_an_address(client: Client, mixed: None) -> None:
+    answer = client.post("/instances", {"q": "web", "region": ""})
+    assert (answer.status_code, answer["Location"]) == (302, "/instances?q=web")
+
+
+# --- Order and pages.
+
+
+@pytest.fixture
+def sixty(prod: Account) -> list[Instance]:
+    # Equal sizes: the order within them must still be one order.
+    return [machine(prod, n, disk_size=40 + 20 * (n % 2)) for n in range(60)]
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "disk_size", "-disk_size"])
+def test_walking_forth_and_back_shows_each_machine_once(client: Client, sixty: list[Instance], sort: str) -> None:
+    pages, to = [], ""
+    while True:
+        answer = client.get("/instances", {"sort": sort, "to": to})
+        pages.append(_shown(answer))
+        page = answer.context["page"]
+        if not page.has_next:
+            break
+        to = f"next:{page.rows[-1].pk}:{page.first}"
+    assert [len(page) for page in pages] == [25, 25, 10]
+    assert len({name for page in pages for name in page}) == 60
+    assert (page.first, page.last, page.total) == (51, 60, 60)
+    back = client.get("/instances", {"sort": sort, "to": f"previous:{page.rows[0].pk}:{page.first}"})
+    assert _shown(back) == pages[1]
+    assert (back.context["page"].first, back.context["page"].has_next) == (26, True)
+    assert _shown(client.get("/instances", {"sort": sort, "to": "last"})) == pages[2]
+
+
+def test_the_size_of_a_page_is_one_of_three(client: Client, sixty: list[Instance]) -> None:
+    assert len(_shown(client.get("/instances", {"size": "50"}))) == 50
+    assert len(_shown(client.get("/instances", {"size": "5000"}))) == 25
+
+
+def test_an_unknown_order_or_place_is_the_first_page(client: Client, sixty: list[Instance]) -> None:
+    for odd in ({"sort": "account__credential"}, {"to": "next:999999999:26"}, {"to": "nonsense"}):
+        assert _shown(client.get("/instances", odd))[0] == "web-0000"
+
+
+@pytest.mark.parametrize("to", ["", "next:{}:26", "last"])
+def test_the_number_of_queries_is_constant(
+    client: Client, sixty: list[Instance], to: str, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(12):
+        data = {"to": to.format(sixty[30].pk), "instance": [one.pk for one in sixty[:5]], "size": "50"}
+        assert client.post("/instances", data).status_code == 200
+
+
+# --- Selection.
+
+
+def test_ticks_survive_paging_and_filtering_in_hidden_fields(client: Client, sixty: list[Instance]) -> None:
+    answer = client.post("/instances", {"instance": [sixty[0].pk, sixty[1].pk], "to": f"next:{sixty[24].pk}:1"})
+    assert _ticked(answer) == {sixty[0].pk, sixty[1].pk}
+    assert f'<input type="hidden" name="instance" value="{sixty[0].pk}">' in answer.text
+    again = client.post("/instances", {"instance": [sixty[0].pk, sixty[59].pk], "q": "web-0059"}, headers=HTMX)
+    assert _shown(again) == ["web-0059"]
+    assert _ticked(again) == {sixty[0].pk, sixty[59].pk}
+    assert f'value="{sixty[59].pk}" aria-label="Select web-0059" checked' in again.text
+
+
+def test_all_matching_is_resolved_to_ids_on_the_server(client: Client, sixty: list[Instance]) -> None:
+    answer = client.post("/instances", {"act": "all", "q": "web-001", "instance": [sixty[40].pk]}, headers=HTMX)
+    assert _ticked(answer) == {one.pk for one in [*sixty[10:20], sixty[40]]}
+
+
+def test_more_than_a_change_holds_is_not_selected(
+    client: Client, sixty: list[Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "MOST", 50)
+    answer = client.post("/instances", {"act": "all", "instance": [sixty[3].pk]}, headers=HTMX)
+    assert answer.status_code == 422
+    assert "60 machines match, and a change holds at most 50." in answer.text
+    assert _ticked(answer) == {sixty[3].pk}
+
+
+def test_clear_empties_the_selection(client: Client, sixty: list[Instance]) -> None:
+    answer = client.post("/instances", {"act": "clear", "instance": [sixty[0].pk]}, headers=HTMX)
+    assert _ticked(answer) == set()
+
+
+def test_an_empty_selection_is_refused_with_a_sentence_and_keeps_everything(
+    client: Client, sixty: list[Instance]
+) -> None:
+    answer = client.post("/instances", {"act": "change", "q": "web-001", "sort": "-name"})
+    assert answer.status_code == 422
+    assert "No machine is selected. Tick the machines" in answer.text
+    assert 'value="web-001"' in answer.text
+    assert _shown(answer)[0] == "web-0019"
+
+
+def test_the_selection_is_handed_to_the_draft_by_posting_the_same_form_again(
+    client: Client, sixty: list[Instance]
+) -> None:
+    answer = client.post("/instances", {"act": "change", "instance": [sixty[0].pk, sixty[40].pk]})
+    assert (answer.status_code, answer["Location"]) == (307, reverse("draft-new"))
+
+
+def test_ids_that_one_may_not_see_are_dropped(prod: Account) -> None:
+    mine, other = machine(prod, 1, environment="dev"), machine(prod, 2)
+    client = signed_in(person("dev", Role.OPERATOR, environment="dev"))
+    answer = client.post("/instances", {"instance": [mine.pk, other.pk, "x", "9" * 30]}, headers=HTMX)
+    assert _ticked(answer) == {mine.pk}
+
+
+# --- One machine.
+
+
+def test_the_page_of_a_machine_tells_its_facts_disks_and_changes(
+    client: Client, operator: User, prod: Account
+) -> None:
+    one = machine(prod, 1, os_name=CENTOS, image_id="centos_7", locks=["security"])
+    machine(prod, 2, os_name=CENTOS)
+    image(prod, "centos_7", name="our CentOS", os_name=CENTOS)
+    old = one.disks.get()
+    SystemDisk.objects.filter(pk=old.pk).update(gone_at=DatabaseClock().now(), disk_id="d-before")
+    SystemDisk.objects.create(
+        instance=one, disk_id=one.disk_id, image_id="centos_7", os_name=CENTOS, size=60, first_seen_at=old.first_seen_at
+    )
+    made = change(operator, [one], state="finished")
+    replacement(made, one, "done", "succeeded", new_disk_id=one.disk_id)
+    text = client.get(f"/instances/{one.pk}").text
+    for said in (
+        "CentOS 7 is past its end of life",
+        "1 other runs",
+        "2 disks, newest first",
+        "Destroyed",
+        "In use",
+        "d-before",
+        "our CentOS",
+        "Succeeded",
+        "env = prod",
+        "cannot be replaced until the lock is lifted",
+    ):
+        assert said in text, said
+    assert f'by <a href="{reverse("change", args=[made.pk])}">#{made.pk}</a>' in text
+
+
+def test_a_machine_in_an_open_change_says_why_the_button_is_off(
+    client: Client, operator: User, prod: Account
+) -> None:
+    one = machine(prod, 1)
+    assert '<button class="btn primary">Change OS</button>' in client.get(f"/instances/{one.pk}").text
+    change(operator, [one])
+    text = client.get(f"/instances/{one.pk}").text
+    assert 'aria-disabled="true" aria-describedby="taken"' in text
+    assert "It is in an open change" in text
+
+
+def test_a_machine_outside_ones_scope_is_not_there(prod: Account) -> None:
+    one = machine(prod, 1)
+    assert signed_in(person("dev", Role.VIEWER, environment="dev")).get(f"/instances/{one.pk}").status_code == 404
+
+
+def test_a_machine_that_vanished_keeps_its_page(client: Client, prod: Account) -> None:
+    one = machine(prod, 1, gone_at=DatabaseClock().now())
+    text = client.get(f"/instances/{one.pk}").text
+    assert "This machine is gone from the cloud" in text
+    assert "Change OS" not in text
+
+
+def test_a_name_from_the_cloud_is_text_and_never_markup(client: Client, prod: Account) -> None:
+    one = machine(prod, 1, name="<script>alert(1)</script>", tags={"<b>": "<i>"})
+    for address in ("/instances", f"/instances/{one.pk}"):
+        text = client.get(address).text
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in text
