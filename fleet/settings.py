@@ -1,7 +1,7 @@
 """All settings; the only reader of the environment.
 
 Names of the environment: DATABASE_URL, FLEET_VAR, FLEET_PRODUCTION, FLEET_SECRET_KEY(_FILE), FLEET_SEAL_KEYS(_FILE),
-FLEET_HOSTS. Without DATABASE_URL the address of the embedded PostgreSQL is read from `var/database.url`, which
+FLEET_HOSTS, FLEET_LEASE_SECONDS. Without DATABASE_URL the address of the embedded PostgreSQL is read from `var/database.url`, which
 `manage.py up` writes while it runs.
 """
 
@@ -154,6 +154,9 @@ if PRODUCTION:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
+
+# How long a claimed machine is one worker's. After a worker was killed its machines are taken over when this is over.
+LEASE_SECONDS = float(os.environ.get("FLEET_LEASE_SECONDS", "60"))
 
 # django-q2 is the doorbell, never the truth. The inequalities between these numbers are held by a test.
 Q_CLUSTER = {

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from fleet.cloud.transport import CALL_TIMEOUT, REPLACE_TIMEOUT
+from fleet.engine.batch import LEASE_SECONDS
 from fleet.engine.graph import BY_PERSONS, FINAL, GRAPH, check
 from fleet.engine.results import State
 from fleet.worker import TICK_SECONDS
@@ -53,6 +55,10 @@ def test_the_numbers_of_the_queue_fit_together() -> None:
     assert queue["guard_cycle"] in (0.25, 0.5, 1)
     assert not queue["catch_up"]
     assert settings.DATABASES["default"]["CONN_HEALTH_CHECKS"]
+
+
+def test_a_lease_outlasts_the_reading_the_call_and_what_is_kept_in_reserve() -> None:
+    assert LEASE_SECONDS >= 2 * CALL_TIMEOUT + REPLACE_TIMEOUT + 5
 
 
 def test_the_queue_has_no_admin() -> None:

@@ -99,6 +99,8 @@ def leave_out(*, actor: User, change_id: int, reasons: dict[int, tuple[str, str]
     change = locked(change_id)
     require("edit", change, actor, now)
     targets = list(change.targets.filter(pk__in=reasons).select_related("instance"))
+    if not targets:
+        raise Refused("None of these machines is in the draft any more. Look at the list once more.", kind="moved")
     if len(targets) == change.targets.count():
         raise Refused("No machine would be left. Change the settings, or discard the draft.")
     move_out(change, {target: reasons[target.pk] for target in targets}, now=now)

@@ -55,12 +55,10 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
         f"It is {state.label.lower()}, not in review.",
         "This needs the role approver for all of its machines. Ask an administrator.",
     )
-    if approver and hand:
-        approve = Act(
-            False,
-            "You had a hand in this change; somebody who had none approves it.",
-            shown=state is ChangeState.IN_REVIEW,
-        )
+    if hand:
+        # Said before the role: whoever wrote it cannot approve it with any role.
+        own = "You had a hand in this change; somebody who had none approves it."
+        approve = Act(False, own, shown=approver and state is ChangeState.IN_REVIEW)
     start = act(operator, {ChangeState.APPROVED}, f"It is {state.label.lower()}, not approved.", no_operator)
     if start.allowed and change.approved_until and change.approved_until < now:
         start = Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
@@ -92,8 +90,14 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
             f"It is {state.label.lower()}.",
             no_operator,
         ),
-        "comment": Act(bool(scopes) and state not in FINAL, f"It is {state.label.lower()}.", kind="moved"),
+        "comment": _comment(user, scopes, state),
     }
+
+
+def _comment(user: User, scopes: set[tuple[int, str]], state: ChangeState) -> Act:
+    if not any(covers(user, role, scopes) for role in Role):
+        return Act(False, "This needs a role for all of its machines. Ask an administrator.", shown=False)
+    return Act(True) if state not in FINAL else Act(False, f"It is {state.label.lower()}.", shown=False, kind="moved")
 
 
 def require(name: str, change: Change, user: User, now: datetime) -> None:

@@ -90,7 +90,9 @@ def _refusals(
         where = f" in {instance.region}" if wish.image_id else ""
         yield block("InvalidImageId.NotFound", f"The image does not exist{where}", "Choose another image.", "image_id")
         image = None
-    if _key_pair_missing(wish, image, key_pairs):
+    if wish.login == Login.KEY_PAIR and not wish.key_pair:
+        yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
+    elif _key_pair_missing(wish, image, key_pairs):
         yield block(
             edition.missing_key_pair,
             f"The key pair {wish.key_pair} does not exist in {instance.region}",

@@ -27,7 +27,7 @@ def start(*, actor: User, change_id: int, now: datetime) -> Change:
     if observing:
         raise Refused(
             f"The account {observing} is in observe: nothing is changed in it. An administrator switches execution on.",
-            kind="forbidden",
+            kind="moved",
         )
     Replacement.objects.bulk_create(
         Replacement(

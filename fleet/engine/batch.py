@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from fleet.audit.trail import event
 from fleet.cloud import CloudError, EcsClient, Verdict
 from fleet.engine.results import Wait
@@ -11,7 +13,7 @@ from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock
 from fleet.models import Account, AuditEvent, Replacement
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS: float = settings.LEASE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

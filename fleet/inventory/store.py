@@ -6,10 +6,11 @@ a fresher reading of the engine's. Rows are locked in the order of their keys, s
 each other and never deadlock.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from fleet.cloud import DiskView, ImageView, InstanceTypeView, InstanceView, KeyPairView
@@ -20,10 +21,16 @@ _INSTANCE_FIELDS = [
     "image_id", "io_optimized", "charge_type", "expires_at", "key_pair", "private_ip", "public_ip", "tags",
     "environment", "locks", "created_at", "search", "seen_at", "gone_at",
 ]  # fmt: skip
-_DISK_FIELDS = [
-    "disk_id", "disk_size", "disk_category", "disk_performance_level", "disk_snapshot_policy",
-    "disk_delete_auto_snapshot", "disk_tags", "search",
-]  # fmt: skip
+_DISK_FIELDS = {
+    "disk_id": "text",
+    "disk_size": "int",
+    "disk_category": "text",
+    "disk_performance_level": "text",
+    "disk_snapshot_policy": "text",
+    "disk_delete_auto_snapshot": "boolean",
+    "disk_tags": "jsonb",
+    "search": "text",
+}
 _HISTORY_FIELDS = ["image_id", "os_name", "size", "category", "created_at", "gone_at"]
 _IMAGE_FIELDS = [
     "name", "os_type", "os_name", "platform", "architecture", "size", "owner", "status", "subscribed",
@@ -80,7 +87,7 @@ def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: d
         put_disk(row, disk)
         if before != [getattr(row, name) for name in _DISK_FIELDS]:
             changed.append(row)
-    Instance.objects.bulk_update(changed, _DISK_FIELDS, batch_size=100)
+    _update_disks(changed)
     _save_history(account, replaced, read_at)
 
 
@@ -211,6 +218,23 @@ def put_disk(row: Instance, disk: DiskView) -> None:
     row.disk_delete_auto_snapshot = disk.delete_auto_snapshot
     row.disk_tags = disk.tags
     row.search = search_text(row, disk_id=disk.disk_id)
+
+
+def _update_disks(rows: list[Instance]) -> None:
+    """Write the fields of disks in one statement: Django's bulk_update takes ten times as long to build its
+    own.
+    """
+    if not rows:
+        return
+    values = [{"id": row.pk, **{name: getattr(row, name) for name in _DISK_FIELDS}} for row in rows]
+    assigned = ", ".join(f"{name} = d.{name}" for name in _DISK_FIELDS)
+    columns = ", ".join(f"{name} {kind}" for name, kind in _DISK_FIELDS.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE fleet_instance i SET {assigned}"
+            f" FROM jsonb_to_recordset(%s::jsonb) AS d (id bigint, {columns}) WHERE i.id = d.id",
+            [json.dumps(values)],
+        )
 
 
 def _save_history(account: Account, replaced: list[tuple[Instance, DiskView]], read_at: datetime) -> None:

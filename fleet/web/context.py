@@ -16,7 +16,7 @@ from fleet.web.waiting import waiting_count
 
 THEMES = ("light", "dark")
 LATE = 300  # seconds; a small region is read every minute
-DUE = 120  # seconds that a sync may be behind its time
+LONGEST = 1800  # seconds between two syncs of the largest region
 LOOPBACK = ("localhost", "127.", "[::1]")
 NAVIGATION = (
     ("Overview", "overview", ("overview",)),
@@ -39,18 +39,18 @@ class Freshness:
     short: str = ""
 
 
-def is_late(now: datetime, synced: datetime | None, due: datetime | None) -> bool:
-    """Say whether a region is read too seldom: a large one is late only behind the time that its sync set itself."""
+def is_late(now: datetime, synced: datetime | None, machines: int) -> bool:
+    """Say whether a region was not read for too long; one with many machines is read less often."""
     if synced is None:
         return True
-    return (now - synced).total_seconds() > LATE and (due is None or (now - due).total_seconds() > DUE)
+    return (now - synced).total_seconds() > LATE + min(machines * 60 / 1000, LONGEST)
 
 
 def freshness() -> Freshness:
     """Judge all mirrors by their oldest region (one query)."""
     rows = list(
         Account.objects.order_by("mirrors__synced_at").values_list(
-            "endpoint", "mirrors__region", "mirrors__synced_at", "mirrors__due_at", Now()
+            "endpoint", "mirrors__region", "mirrors__synced_at", "mirrors__instances", Now()
         )
     )
     if not rows:
@@ -65,7 +65,7 @@ def freshness() -> Freshness:
     seconds = (now - oldest).total_seconds()
     if unread:
         return Freshness(now, "warn", "Mirror not read yet", unread[0], emulator, "not read")
-    late = any(is_late(now, synced, due) for _, _, synced, due, _ in rows if synced == oldest)
+    late = any(is_late(now, synced, machines) for _, _, synced, machines, _ in rows if synced == oldest)
     words = age(seconds)
     return Freshness(now, "warn" if late else "ok", f"Mirror {words} old", region if late else "", emulator, words)
 

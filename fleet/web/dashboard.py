@@ -173,7 +173,7 @@ def mirrors(user: User, now: datetime) -> list[Mirror]:
         Mirror(
             row,
             machines.get((row.account_id, row.region), 0),
-            is_late(now, row.synced_at, row.due_at),
+            is_late(now, row.synced_at, row.instances),
         )
         for row in rows
     ]

@@ -1,6 +1,7 @@
 """Filters over the machines: the choices come from the machines that the person may see."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -32,10 +33,11 @@ KINDS = {
 }
 
 
-def values_of(instances: QuerySet[Instance]) -> dict[str, list[str]]:
-    """Return for each kind of choice the values that occur, sorted (one query)."""
+def values_of(instances: QuerySet[Instance], kinds: Iterable[str]) -> dict[str, list[str]]:
+    """Return for each of `kinds` the values that occur, sorted (one query)."""
     parts = []
-    for kind, field in KINDS.items():
+    for kind in kinds:
+        field = KINDS[kind]
         value = Cast(KT(field) if kind == "service" else field, CharField())
         parts.append(instances.order_by().values_list(Value(kind), value).distinct())
     found: dict[str, list[str]] = defaultdict(list)
@@ -61,7 +63,7 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
     q = filters.CharFilter(method="search", label="Name, id, address or tag")
     region = filters.ChoiceFilter(label="Region", empty_label="Any region")
     os = filters.ChoiceFilter(label="System", empty_label="Any system", method="system")
-    os_type = filters.ChoiceFilter(label="Kind of system", empty_label="Linux and Windows")
+    os_type = filters.ChoiceFilter(label="Kind of system", empty_label="Any kind")
     status = filters.ChoiceFilter(label="State", empty_label="Any state")
     environment = filters.ChoiceFilter(label="Environment", empty_label="Any environment")
     service = filters.ChoiceFilter(label="Service", empty_label="Any service", field_name="tags__service")
@@ -69,9 +71,12 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
     remark = filters.ChoiceFilter(label="Remark", empty_label="Any remark", choices=REMARKS, method="remarked")
     image = filters.CharFilter(field_name="image_id", label="Image", widget=forms.HiddenInput)
 
-    def __init__(self, data: QueryDict | None, *, instances: QuerySet[Instance], today: date, **kwargs: Any) -> None:
+    def __init__(
+        self, data: QueryDict | None, *, instances: QuerySet[Instance], today: date, controls: bool, **kwargs: Any
+    ) -> None:
         super().__init__(data, queryset=instances, **kwargs)
-        self.values = values_of(instances)
+        # Without the controls only the names of systems are needed: what one chose is a choice in any case.
+        self.values = values_of(instances, KINDS if controls else ["os"])
         self.data: QueryDict
         self.names: dict[str, list[str]] = defaultdict(list)
         for name in self.values.get("os", []):

@@ -52,7 +52,7 @@ def instances(request: Request) -> HttpResponse:
     may_change = has_role(request.user, Role.OPERATOR)
     today = DatabaseClock().now().date()
     visible = visible_instances(request.user)
-    narrowed = InstanceFilter(data, instances=visible, today=today)
+    narrowed = InstanceFilter(data, instances=visible, today=today, controls=not wants_partial(request))
     matching = narrowed.qs
     total = matching.count()
     sort = _sort(data)

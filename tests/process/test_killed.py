@@ -29,8 +29,14 @@ def kill_all(pid: int) -> None:
 
 @pytest.mark.parametrize("command", [("worker",), ("runner",)], ids=["worker", "runner"])
 def test_a_killed_worker_is_taken_over_and_no_disk_is_replaced_twice(
-    committed_db: CommittedDatabase, emulator: Emulator, var: Path, command: tuple[str, ...]
+    committed_db: CommittedDatabase,
+    emulator: Emulator,
+    var: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
 ) -> None:
+    # A short lease, so that the machines of the killed one are soon taken over.
+    monkeypatch.setenv("FLEET_LEASE_SECONDS", "28")
     fleets.mirror(emulator)
     emulator.durations(stop=1, replace=2, start=1)
     machines = fleets.plain(5)

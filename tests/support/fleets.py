@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from unittest.mock import patch
 
 from django.core.management import call_command
 
@@ -22,8 +23,8 @@ PASSWORD = "demo-password-of-the-tests"
 
 def mirror(emulator: Emulator) -> None:
     """Make the demo account and its people, and read the whole fleet through the SDK."""
-    os.environ["FLEET_DEMO_PASSWORD"] = PASSWORD
-    call_command("demo", emulator_port=emulator.port)
+    with patch.dict(os.environ, {"FLEET_DEMO_PASSWORD": PASSWORD}):
+        call_command("demo", emulator_port=emulator.port)
     list(sync_all(clock=DatabaseClock()))
 
 

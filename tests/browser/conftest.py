@@ -1,0 +1,104 @@
+"""One mirrored fleet, one site and one browser a module, and persons with windows of their own in it."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.support import fleets
+from tests.support.browser import chromium, sign_in, window
+from tests.support.databases import committed_database
+from tests.support.emulator import Emulator
+from tests.support.leftovers import processes_of, wait_until_gone
+
+MACHINES = 90
+REPORTED: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a module's tests share: the emulator, the site's address, and a folder in the place of `var/`."""
+
+    emulator: Emulator
+    url: str
+    var: Path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def var() -> Iterator[Path]:
+    """A folder that the database's user may pass through; whatever is left running on it is killed."""
+    with tempfile.TemporaryDirectory(prefix="fleet-browser-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+        wait_until_gone(folder=folder, seconds=10)
+        for process in processes_of(folder=folder):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def world(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, emulator_server: Emulator, var: Path
+) -> Iterator[World]:
+    """A database that keeps commits with the mirrored demo fleet and its people, and the site on it."""
+    with django_db_blocker.unblock(), committed_database():
+        emulator_server.reset(instances=MACHINES)
+        fleets.mirror(emulator_server)
+        server = LiveServer("localhost")
+        try:
+            yield World(emulator=emulator_server, url=server.url, var=var)
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def open_window(browser: Browser, world: World) -> Iterator[Callable[..., Page]]:
+    """Open a window: `open_window()` of nobody, `open_window("operator")` of one who is signed in."""
+    with ExitStack() as windows:
+
+        def opened(name: str = "", **options: Any) -> Page:
+            page = windows.enter_context(window(browser, at=world.url, **options))
+            if name:
+                sign_in(page.context, fleets.person(name), at=world.url)
+            return page
+
+        yield opened
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say a line at the end of the run, also when all is green."""
+    return request.config.stash.setdefault(REPORTED, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests had to report."""
+    for line in terminalreporter.config.stash.get(REPORTED, []):
+        terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the browser's tests out where there is no browser: `manage.py test` says so and fails."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+            if not Path(os.environ.get("FLEET_CHROMIUM", "/usr/bin/chromium")).exists():
+                item.add_marker(pytest.mark.skip(reason="there is no Chromium"))

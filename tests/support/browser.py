@@ -1,0 +1,159 @@
+"""A real Chromium: persons in it who use nothing but the keyboard, and what judges a page."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from fleet.models import User
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 15_000  # ms for anything that a page does by itself; two busy cores are slow
+MOST_TABS = 400
+AXE = Axe()
+# With the page's own title, so that a failure says where; nothing is switched off.
+RULES = {"resultTypes": ["violations"]}
+HAS_FOCUS = "element => element === document.activeElement"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a Chromium, yield it, and end it.
+
+    Playwright's loop runs in this thread, where Django would refuse every query: the tests ask the database between acts
+    of the browser and never during one.
+    """
+    path = os.environ.get("FLEET_CHROMIUM", "/usr/bin/chromium")
+    with patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def window(browser: Browser, *, at: str = "", **options: Any) -> Iterator[Page]:
+    """Open a window with cookies of its own (another person's browser), yield its page, and close it."""
+    given = {"viewport": {"width": 1280, "height": 800}, "base_url": at or None} | options
+    context = browser.new_context(**given)
+    context.set_default_timeout(PATIENCE)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def sign_in(context: BrowserContext, user: User, *, at: str) -> str:
+    """Give the window a session of `user` without the sign-in page; return the session's key."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.create()
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session.session_key, "url": at}])
+    return str(session.session_key)
+
+
+class Keyboard:
+    """One person at one page with a keyboard and no mouse."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        self.page.keyboard.type(text)
+
+    def tab_to(self, wanted: Locator, *, back: bool = False) -> None:
+        """Press Tab (or Shift+Tab) until the one wanted element has the focus; what cannot be reached fails."""
+        expect(wanted).to_have_count(1, timeout=PATIENCE)
+        key = "Shift+Tab" if back else "Tab"
+        for _ in range(MOST_TABS):
+            if wanted.evaluate(HAS_FOCUS):
+                return
+            self.page.keyboard.press(key)
+        raise AssertionError(f"{MOST_TABS} times {key} do not lead to {wanted} on {self.page.title()!r}")
+
+    def go(self, wanted: Locator) -> None:
+        """Go to a link, button or summary by Tab, and press Enter on it."""
+        self.tab_to(wanted)
+        self.press("Enter")
+
+    def tick(self, wanted: Locator) -> None:
+        """Go to a check box by Tab, and change it by the space bar."""
+        self.tab_to(wanted)
+        self.press("Space")
+
+    def fill(self, wanted: Locator, text: str) -> None:
+        """Go to a field by Tab, and type over what stands in it."""
+        self.tab_to(wanted)
+        self.press("Control+a")
+        self.type(text)
+
+    def select(self, wanted: Locator, label: str) -> None:
+        """Go to a select by Tab, and type what the option says."""
+        self.tab_to(wanted)
+        self.type(label)
+        chosen = wanted.evaluate("select => select.selectedOptions[0].label.trim()")
+        assert chosen == label, f"typing {label!r} chose {chosen!r}"
+
+    def choose(self, group: Locator, wanted: Locator) -> None:
+        """Go to a group of radio buttons by Tab, and to the one wanted by the arrow keys."""
+        radios = group.get_by_role("radio")
+        names = radios.evaluate_all("all => all.filter(each => !each.disabled).map(each => each.id)")
+        enabled = [self.page.locator(f"[id='{name}']") for name in names]
+        # Tab stops at the one that is checked, else at the first.
+        self.tab_to(next((each for each in enabled if each.is_checked()), enabled[0]))
+        if wanted.evaluate(HAS_FOCUS):
+            self.press("Space")
+        for _ in names:
+            if wanted.is_checked():
+                return
+            self.press("ArrowDown")
+        assert wanted.is_checked(), f"the arrow keys do not lead to {wanted}"
+
+
+def faults_of(page: Page) -> list[str]:
+    """Return what axe finds on the page as it is, one line an element, and whether it is wider than its window."""
+    found = AXE.run(page, options=RULES).response["violations"]
+    lines = [
+        f"{each['id']} ({each['impact']}): {node['html'][:200]} | {node.get('failureSummary', '')}"
+        for each in found
+        for node in each["nodes"]
+    ]
+    wide, window_wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    if wide > window_wide:
+        lines.append(f"the page is {wide} px wide in a window of {window_wide} px: {overflowing(page)}")
+    return lines
+
+
+def overflowing(page: Page) -> list[str]:
+    """Return the elements that reach beyond the window and are not inside of something that scrolls by itself."""
+    found: list[str] = page.evaluate(
+        """() => Array.from(document.querySelectorAll("body *"))
+            .filter(each => each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+            .filter(each => !each.closest(".scroll, .vh"))
+            .slice(0, 5).map(each => each.outerHTML.slice(0, 120))"""
+    )
+    return found
