@@ -1,8 +1,8 @@
 """All settings; the only reader of the environment.
 
 Names of the environment: DATABASE_URL, FLEET_VAR, FLEET_PRODUCTION, FLEET_SECRET_KEY(_FILE), FLEET_SEAL_KEYS(_FILE),
-FLEET_HOSTS, FLEET_LEASE_SECONDS. Without DATABASE_URL the address of the embedded PostgreSQL is read from `var/database.url`, which
-`manage.py up` writes while it runs.
+FLEET_HOSTS, FLEET_LEASE_SECONDS. Without DATABASE_URL the address of the embedded PostgreSQL is read from
+`var/database.url`, which `manage.py up` writes while it runs.
 """
 
 import os

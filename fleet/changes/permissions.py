@@ -19,13 +19,24 @@ class Act:
     kind: str = "forbidden"
 
 
+def roles_over(user: User, scopes: set[tuple[int, str]]) -> frozenset[Role]:
+    """Return the roles that `user` has for every one of these pairs of account and environment, in one query."""
+    held: dict[str, list[tuple[int | None, str]]] = {}
+    for role, account, environment in Grant.objects.filter(user=user).values_list("role", "account_id", "environment"):
+        held.setdefault(role, []).append((account, environment))
+
+    def everywhere(grants: list[tuple[int | None, str]]) -> bool:
+        return all(
+            any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
+            for wanted, place in scopes
+        )
+
+    return frozenset(Role(role) for role, grants in held.items() if scopes and everywhere(grants))
+
+
 def covers(user: User, role: Role, scopes: set[tuple[int, str]]) -> bool:
     """Say whether `user` has `role` for every pair of account and environment."""
-    grants = list(Grant.objects.filter(user=user, role=role).values_list("account_id", "environment"))
-    return bool(scopes) and all(
-        any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
-        for wanted, place in scopes
-    )
+    return role in roles_over(user, scopes)
 
 
 def scopes_of(change: Change) -> set[tuple[int, str]]:
@@ -37,8 +48,8 @@ def scopes_of(change: Change) -> set[tuple[int, str]]:
 def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
     """Return every act on this change, with whether `user` may do it now and, if not, the sentence that says why."""
     scopes = scopes_of(change)
-    operator = covers(user, Role.OPERATOR, scopes)
-    approver = covers(user, Role.APPROVER, scopes)
+    roles = roles_over(user, scopes)
+    operator, approver = Role.OPERATOR in roles, Role.APPROVER in roles
     hand = change.author_id == user.pk or change.contributors.filter(user=user).exists()
     state = ChangeState(change.state)
 
@@ -90,12 +101,12 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
             f"It is {state.label.lower()}.",
             no_operator,
         ),
-        "comment": _comment(user, scopes, state),
+        "comment": _comment(roles, state),
     }
 
 
-def _comment(user: User, scopes: set[tuple[int, str]], state: ChangeState) -> Act:
-    if not any(covers(user, role, scopes) for role in Role):
+def _comment(roles: frozenset[Role], state: ChangeState) -> Act:
+    if not roles:
         return Act(False, "This needs a role for all of its machines. Ask an administrator.", shown=False)
     return Act(True) if state not in FINAL else Act(False, f"It is {state.label.lower()}.", shown=False, kind="moved")
 

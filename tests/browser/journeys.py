@@ -118,19 +118,21 @@ def starts(keys: Keyboard, wanted: Wanted) -> None:
 
 
 def watches(keys: Keyboard, wanted: Wanted) -> list[str]:
-    """Look at the run until it is finished; return the readings of the progress, and hold that no page was loaded."""
+    """Look at the run until it is finished; return where the machines were seen, and hold that no page was loaded."""
     page, number = keys.page, len(wanted.machines)
     page.evaluate("window.sameDocument = true")
-    reading = page.locator("#gauges .gauge").first
-    seen = [reading.inner_text()]
+    stages = page.locator("#line-now tbody")
+    seen = [stages.inner_text()]
 
     def finished() -> bool:
         page.wait_for_timeout(100)
-        if (now := reading.inner_text()) != seen[-1]:
+        if (now := stages.inner_text()) != seen[-1]:
             seen.append(now)
         return page.locator("#outcome-h").count() == 1
 
     assert wait_for(what=finished, seconds=LONG / 1000, every=0.05), seen
     expect(page.locator("#outcome-h")).to_contain_text(f"All {number} machines have a new system disk")
+    bar = page.locator("#gauges progress")
+    assert (bar.get_attribute("value"), bar.get_attribute("max")) == (str(number), str(number))
     assert page.evaluate("window.sameDocument === true"), "the page was loaded again"
     return seen

@@ -78,7 +78,7 @@ def trail_tells_all(
         ("operator", "started"),
         ("system", "finished"),
     ):
-        line = page.locator("summary", has_text=re.compile(rf"{who}.*{what}.*{re.escape(wanted.title)}", re.S))
+        line = page.locator("summary", has_text=re.compile(rf"{who}.*{what}.*#{change.pk}\b", re.S))
         expect(line).to_have_count(1)
     calls = {
         str(entry["request_id"]) for entry in world.emulator.journal(action="ReplaceSystemDisk") if entry["status"] < 300

@@ -74,7 +74,7 @@ def test_who_wrote_it_gets_no_button_and_reads_why(asked: Change, operator: Clie
 def test_a_forged_approval_by_its_author_is_403_and_on_the_trail(asked: Change, operator: Client) -> None:
     answer = operator.post(url("change-approve", asked.pk), form_of(asked))
     assert answer.status_code == 403
-    assert "This needs the role approver" in answer.text
+    assert "You had a hand in this change" in answer.text
     asked.refresh_from_db()
     assert asked.state == ChangeState.IN_REVIEW
     event = AuditEvent.objects.get(action="person.refused")

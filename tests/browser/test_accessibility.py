@@ -1,0 +1,152 @@
+"""Every page in its real states, judged by axe, in both themes, wide and narrow."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from fleet.changes import drafting, running
+from fleet.lib.clock import DatabaseClock, ManualClock
+from fleet.models import Change, ChangeState, Instance, Replacement, ReplacementState
+from tests.browser.conftest import World
+from tests.support import fleets
+from tests.support.browser import faults_of
+
+WIDTHS = (1280, 360)
+THEMES = ("light", "dark")
+# Which page, who looks at it, and how it came about: each name is a function below that returns the path.
+PAGES = (
+    ("sign_in", ""),
+    ("sign_in_refused", ""),
+    ("overview", "operator"),
+    ("overview_of_reviewer", "reviewer"),
+    ("instances", "operator"),
+    ("instances_none", "operator"),
+    ("instances_unticked", "auditor"),
+    ("instance", "operator"),
+    ("instance_replaced", "operator"),
+    ("images", "operator"),
+    ("draft_fresh", "operator"),
+    ("draft_blocked", "operator"),
+    ("checking", "operator"),
+    ("review", "reviewer"),
+    ("review", "operator"),
+    ("approved", "operator"),
+    ("run_live", "operator"),
+    ("run_tripped", "operator"),
+    ("run_finished", "operator"),
+    ("changes", "operator"),
+    ("changes_none", "auditor"),
+    ("audit", "auditor"),
+    ("forbidden", "operator"),
+    ("not_found", "operator"),
+)
+
+
+@pytest.fixture(scope="module")
+def states(world: World) -> dict[str, str]:
+    """Make changes in every state once; return the path of each page."""
+    # A page takes the database's time; the worker of these tests comes a little later.
+    clock = ManualClock(datetime.now(UTC) + timedelta(seconds=30))
+    image, arm = fleets.image_named("Ubuntu 24.04"), fleets.image_named("Ubuntu 24.04", architecture="arm64")
+    spare = fleets.plain(15)
+
+    def take(number: int) -> list[Instance]:
+        return [spare.pop() for _ in range(number)]
+
+    replaced = take(2)
+    finished = fleets.started(replaced, image, clock, title="Two to Ubuntu 24.04")
+    fleets.drive(clock)
+    tripped = fleets.started(take(3), image, clock, policy=fleets.Policy(max_in_flight=1, failures_allowed=0))
+    trip(world, tripped, clock)
+    running_now = fleets.started(take(3), image, clock, policy=fleets.Policy(max_in_flight=2, failures_allowed=1))
+    world.emulator.durations(stop=3600)
+    fleets.drive(clock, until=lambda: _states(running_now, ReplacementState.STOPPING) == 2)
+    world.emulator.durations(stop=0)
+    cases = list(Instance.objects.filter(tags__has_key="case", region="cn-hangzhou")[:4])
+    now = clock.now
+    checking = fleets.draft(take(2), image, now())
+    blocked = fleets.draft([*take(1), *cases], arm, now(), disk_size=30)
+    fresh = drafting.create_draft(actor=fleets.person("operator"), instance_pks=[take(1)[0].pk], now=now())
+    approved = fleets.approved(take(1), image, clock, title="One more")
+    in_review = fleets.in_review(take(2), image, clock)
+    drafting.submit(actor=fleets.person("operator"), change_id=checking.pk, now=DatabaseClock().now())
+    assert finished.replacements.filter(state=ReplacementState.DONE).count() == 2
+    return {
+        "sign_in": "/sign-in",
+        "sign_in_refused": "/sign-in",
+        "overview": "/",
+        "overview_of_reviewer": "/",
+        "instances": "/instances",
+        "instances_none": "/instances?q=no-such-machine",
+        "instances_unticked": "/instances",
+        "instance": f"/instances/{cases[0].pk}",
+        "instance_replaced": f"/instances/{replaced[0].pk}",
+        "images": "/images",
+        "draft_fresh": f"/changes/{fresh.pk}/edit",
+        "draft_blocked": f"/changes/{blocked.pk}/edit",
+        "checking": f"/changes/{checking.pk}",
+        "review": f"/changes/{in_review.pk}",
+        "approved": f"/changes/{approved.pk}",
+        "run_live": f"/changes/{running_now.pk}",
+        "run_tripped": f"/changes/{tripped.pk}",
+        "run_finished": f"/changes/{finished.pk}",
+        "changes": "/changes",
+        "changes_none": "/changes?view=waiting",
+        "audit": "/audit",
+        "forbidden": f"/changes/{in_review.pk}",
+        "not_found": "/changes/999999",
+    }
+
+
+def trip(world: World, change: Change, clock: ManualClock) -> None:
+    """Let the cloud refuse the first machine of a change that allows no failure."""
+    world.emulator.faults({"kind": "error", "action": "ReplaceSystemDisk", "code": "OperationDenied", "status": 500})
+    fleets.drive(clock)
+    world.emulator.faults()
+    change.refresh_from_db()
+    assert change.state == ChangeState.TRIPPED, (change.state, list(change.replacements.values_list("state", "note")))
+
+
+def _states(change: Change, state: str) -> int:
+    return Replacement.objects.filter(change=change, state=state).count()
+
+
+def open_page(page: Page, name: str, path: str) -> None:
+    """Bring a page into the state that its name says."""
+    page.goto(path)
+    if name == "sign_in_refused":
+        page.get_by_label("Name").fill("operator")
+        page.get_by_label("Password").fill("not the password")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("alert").wait_for()
+    elif name == "draft_blocked":
+        page.locator("[name=title]").fill("")
+        page.get_by_role("button", name="Submit for review").click()
+        page.locator(".field .error, .part .error").first.wait_for()
+    elif name == "audit":
+        page.locator(".event summary").first.click()
+    elif name == "review":
+        page.locator(".group-open").first.click()
+        page.locator(".group-list table").first.wait_for()
+    elif name == "forbidden":
+        # The author's own approval, forged.
+        page.evaluate("form => form.insertAdjacentHTML('beforeend', '')", None) if False else None
+
+
+@pytest.mark.parametrize(("name", "who"), PAGES, ids=[f"{name}-{who or 'nobody'}" for name, who in PAGES])
+def test_page(
+    states: dict[str, str], open_window: Callable[..., Page], name: str, who: str
+) -> None:
+    page = open_window(who)
+    open_page(page, name, states[name])
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            found += [f"{width} px, {theme}: {fault}" for fault in faults_of(page)]
+
+    assert not found, "\n".join(found)
