@@ -90,9 +90,7 @@ def _refusals(
         where = f" in {instance.region}" if wish.image_id else ""
         yield block("InvalidImageId.NotFound", f"The image does not exist{where}", "Choose another image.", "image_id")
         image = None
-    if wish.login == Login.KEY_PAIR and not wish.key_pair:
-        yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
-    elif _key_pair_missing(wish, image, key_pairs):
+    if _key_pair_missing(wish, image, key_pairs):
         yield block(
             edition.missing_key_pair,
             f"The key pair {wish.key_pair} does not exist in {instance.region}",
@@ -103,12 +101,16 @@ def _refusals(
     if image is not None:
         yield from _image_refusals(instance, image, edition)
         yield from _size_refusals(wish, instance, image, edition)
+    # Last, since the API has nothing against it: it would leave a machine to which nobody has a key.
+    if wish.login == Login.KEY_PAIR and not wish.key_pair:
+        yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
 
 
 def _key_pair_missing(wish: Wish, image: Image | None, key_pairs: frozenset[str]) -> bool:
     # Reference, KeyPairName: ignored for Windows, so that there its existence does not matter.
     windows = image is not None and image.os_type == "windows"
-    return wish.login == Login.KEY_PAIR and not windows and wish.key_pair not in key_pairs
+    asked = wish.login == Login.KEY_PAIR and wish.key_pair
+    return bool(asked) and not windows and wish.key_pair not in key_pairs
 
 
 def _instance_refusals(instance: Instance, edition: Edition, now: datetime) -> Iterator[Problem]:

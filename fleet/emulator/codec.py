@@ -30,7 +30,7 @@ def to_text(resource: Resource) -> str:
 
 
 def from_text(kind: str, text: str) -> Resource:
-    """Reads a resource that `to_text` wrote; fields added since then take their defaults."""
+    """Reads a resource that `to_text` wrote; fields added since then take their defaults, fields dropped are left out."""
     raw: dict[str, Any] = json.loads(text)
     if kind == "Instance":
         raw["status"] = Timeline(*((at, value) for at, value in raw["status"]))
@@ -43,7 +43,8 @@ def from_text(kind: str, text: str) -> Resource:
         raw["type_families"] = tuple(raw["type_families"])
     elif kind == "Invocation":
         raw["outcomes"] = {key: (a, b, c) for key, (a, b, c) in raw["outcomes"].items()}
-    return KINDS[kind](**raw)
+    known = {field.name for field in fields(KINDS[kind])}
+    return KINDS[kind](**{name: value for name, value in raw.items() if name in known})
 
 
 def _plain(value: Any) -> Any:

@@ -195,13 +195,12 @@ class Policy:
 
 @dataclass(slots=True)
 class Command:
-    """A Cloud Assistant command; its content may hold secrets and is never journalled."""
+    """A Cloud Assistant command; what it would run may hold secrets and is checked, but never kept."""
 
     id: str
     region: str
     name: str
     kind: str
-    content: str
     timeout: int
     kept: bool
     created_at: float

@@ -1,7 +1,9 @@
 """The HTTP server: threads, one send for each answer, no access log, and the vendor's form even for what is not HTTP."""
 
+import contextlib
 import socket
 import sys
+import time
 from typing import Any
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -10,6 +12,7 @@ from fleet.emulator.errors import ApiError
 from fleet.emulator.wire import error_body, new_request_id
 
 SILENCE_SECONDS = 20
+LINGER_SECONDS = 2
 
 
 class Handler(WSGIRequestHandler):
@@ -22,12 +25,27 @@ class Handler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         """Logs nothing: a request line holds what is secret."""
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Logs nothing, and takes no address apart for it, which fails on some."""
+
+    def handle_expect_100(self) -> bool:
+        """Tells a peer that waits for it to go on, once and without delay: werkzeug would tell it a second time."""
+        self.send_response_only(100)
+        self.end_headers()
+        self.wfile.flush()
+        del self.headers["Expect"]
+        return True
+
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         """Hangs up: a dropped answer is a closed connection, not one that is silent until the client gives up."""
         self.close_connection = True
 
     def run_wsgi(self) -> None:
         """Answers a request; one whose address cannot even be split gets a vendor-shaped error."""
+        if self.request_version == "HTTP/0.9":
+            # It has no headers, so no signature of ours could be checked, and no answer would show its status.
+            self.send_error(400)
+            return
         try:
             super().run_wsgi()
         except ValueError:
@@ -46,6 +64,18 @@ class Handler(WSGIRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
+        self._let_the_peer_end()
+
+    def _let_the_peer_end(self) -> None:
+        """Reads on until the peer hangs up: closing on bytes that were not read would reset the answer away."""
+        deadline = time.monotonic() + LINGER_SECONDS
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self.connection.settimeout(left)
+                if not self.connection.recv(1 << 16):
+                    return
 
 
 class Server(ThreadedWSGIServer):

@@ -164,18 +164,20 @@ class World:
             met = self.faults.meet(action=action.name, instance_ids=instance_ids_of(params))
             entry["faults"] = [fault.kind for fault in met]
             self._before(met, params)
-            call = Call(
-                action.name,
-                params,
-                region,
-                self.regions,
-                self.settings,
-                self.edition,
-                self.clock.now(),
-                request_id,
-                [fault for fault in met if fault.kind in LASTING or fault.kind == "error"],
-            )
+            lasting = [fault for fault in met if fault.kind in LASTING or fault.kind == "error"]
             with region.lock:
+                call = Call(
+                    action.name,
+                    params,
+                    region,
+                    self.regions,
+                    self.settings,
+                    self.edition,
+                    # Read under the lock: a call must not see what the one before it did as still to come.
+                    self.clock.now(),
+                    request_id,
+                    lasting,
+                )
                 answer = action.handler(call)
                 entry["effect"] = call.effect
                 row = self.tokens.finish(action=action.name, token=token, answer=answer) if token else None

@@ -75,12 +75,16 @@ def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: d
         .filter(account=account, instance_id__in=by_instance)
         .order_by("pk")
     )
+    present = SystemDisk.objects.filter(instance__in=rows, gone_at=None)
+    births = {(pk, disk_id): born for pk, disk_id, born in present.values_list("instance", "disk_id", "created_at")}
     changed: list[Instance] = []
     replaced: list[tuple[Instance, DiskView]] = []
     for row in rows:
         if row.seen_at > read_at:
             continue
         disk = by_instance[row.instance_id]
+        if _is_former(disk, births.get((row.pk, row.disk_id))):
+            continue
         if (row.disk_id, row.disk_size, row.disk_category) != (disk.disk_id, disk.size, disk.category):
             replaced.append((row, disk))
         before = [getattr(row, name) for name in _DISK_FIELDS]
@@ -173,6 +177,11 @@ def search_text(row: Instance, *, disk_id: str) -> str:
         *tags,
     ]
     return " ".join(part for part in parts if part).lower()
+
+
+def _is_former(disk: DiskView, born: datetime | None) -> bool:
+    """Return whether the mirror holds a newer disk: a page may end between the two that a replacement shows."""
+    return born is not None and disk.created_at is not None and disk.created_at < born
 
 
 def _age(disk: DiskView) -> float:

@@ -31,7 +31,7 @@ def live(request: Request, pk: int) -> HttpResponse:
 @require_POST
 def start(request: Request, pk: int) -> HttpResponse:
     """Start an approved change."""
-    return _act(request, pk, running.start, "start", "Started.")
+    return _act(request, pk, running.start, "start")
 
 
 @require_POST
@@ -43,7 +43,7 @@ def pause(request: Request, pk: int) -> HttpResponse:
 @require_POST
 def resume(request: Request, pk: int) -> HttpResponse:
     """Let it go on."""
-    return _act(request, pk, running.resume, "resume", "It goes on.")
+    return _act(request, pk, running.resume, "resume")
 
 
 @require_POST
@@ -65,12 +65,13 @@ def give_up(request: Request, pk: int, row: int) -> HttpResponse:
     return _act(request, pk, running.give_up, "give up a machine of", "It counts as failed.", replacement_id=row)
 
 
-def _act(request: Request, pk: int, do: Callable[..., object], act: str, said: str, **more: Any) -> HttpResponse:
+def _act(request: Request, pk: int, do: Callable[..., object], act: str, said: str = "", **more: Any) -> HttpResponse:
     """Carry out one act and show the change; a refusal shows it too, with its sentence."""
     change, _ = found(request, pk)
     try:
         do(actor=request.user, change_id=change.pk, now=DatabaseClock().now(), **more)
     except Refused as refused:
         return refuse(request, pk, refused, act=act)
-    messages.success(request, said, extra_tags="ok")
+    if said:  # where the page itself does not say it
+        messages.success(request, said, extra_tags="ok")
     return go(request, "change", pk)

@@ -78,11 +78,9 @@ def trail_tells_all(
         ("operator", "started"),
         ("system", "finished"),
     ):
-        line = page.locator("summary", has_text=re.compile(rf"{who}.*{what}.*#{change.pk}\b", re.S))
+        line = page.locator("summary", has_text=re.compile(rf"{who}.*{what}.*#{change.pk}(?!\d)", re.S))
         expect(line).to_have_count(1)
-    calls = {
-        str(entry["request_id"]) for entry in world.emulator.journal(action="ReplaceSystemDisk") if entry["status"] < 300
-    }
+    calls = {str(entry["request_id"]) for entry in world.emulator.journal(action="ReplaceSystemDisk")}
     told = set()
     events = AuditEvent.objects.filter(change=change, action="instance.disk_replaced").order_by("-number")
     assert events.count() == len(wanted.machines)

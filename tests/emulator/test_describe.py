@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from alibabacloud_ecs20140526 import models
 
-from fleet.emulator.registry import ACTIONS
 from tests.emulator.caller import EXAMPLE, Emulated
 
 ME = EXAMPLE["InstanceId"]
@@ -177,98 +176,6 @@ def test_filters_of_instances(emu: Emulated, asked: dict[str, str], paging: dict
     assert found == [one for one in everything if all(matches(one, key, value) for key, value in asked.items())]
 
 
-LISTS = {
-    "DescribeInstances": ("Instances", "Instance", "InstanceId"),
-    "DescribeDisks": ("Disks", "Disk", "DiskId"),
-    "DescribeImages": ("Images", "Image", "ImageId"),
-    "DescribeInstanceTypes": ("InstanceTypes", "InstanceType", "InstanceTypeId"),
-    "DescribeSnapshots": ("Snapshots", "Snapshot", "SnapshotId"),
-    "DescribeCloudAssistantStatus": ("InstanceCloudAssistantStatusSet", "InstanceCloudAssistantStatus", "InstanceId"),
-    "DescribeInstanceStatus": ("InstanceStatuses", "InstanceStatus", "InstanceId"),
-}
-
-
-@pytest.mark.parametrize("action", [one for one in LISTS if one not in ("DescribeImages", "DescribeInstanceStatus")])
-def test_pages_by_token_give_each_thing_once(emu: Emulated, action: str) -> None:
-    outer, inner, id = LISTS[action]
-    seen: list[str] = []
-    token = ""
-    for _ in range(50):
-        answer = emu.ok(action, {"MaxResults": "10", "NextToken": token})
-        page = [one[id] for one in answer[outer][inner]]
-        assert len(page) <= 10
-        seen += page
-        token = answer["NextToken"]
-        if not token:
-            break
-    whole = emu.ok(action, {"MaxResults": "50"})
-    assert len(seen) == len(set(seen))
-    assert seen[:50] == [one[id] for one in whole[outer][inner]]
-
-
-@pytest.mark.parametrize("action", [one for one in LISTS if one != "DescribeInstanceTypes"])
-def test_pages_by_number_give_each_thing_once(emu: Emulated, action: str) -> None:
-    outer, inner, id = LISTS[action]
-    seen: list[str] = []
-    number = 1
-    while True:
-        answer = emu.ok(action, {"PageSize": "7", "PageNumber": str(number)})
-        assert (answer["PageNumber"], answer["PageSize"]) == (number, 7)
-        seen += [one[id] for one in answer[outer][inner]]
-        if number * 7 >= answer["TotalCount"]:
-            break
-        number += 1
-    assert len(seen) == len(set(seen)) == answer["TotalCount"]
-
-
-LIMITS = [
-    ("DescribeInstances", {"PageSize": "101"}, 400),
-    ("DescribeInstances", {"PageSize": "100"}, 200),
-    ("DescribeInstances", {"PageSize": "0"}, 400),
-    ("DescribeInstances", {"PageNumber": "0"}, 400),
-    ("DescribeInstances", {"PageNumber": "x"}, 400),
-    ("DescribeInstances", {"MaxResults": "101"}, 400),
-    ("DescribeInstances", {"MaxResults": "-1"}, 400),
-    ("DescribeInstances", {"NextToken": "nonsense"}, 400),
-    ("DescribeInstances", {"NextToken": "ZW11Oi0x"}, 400),
-    ("DescribeDisks", {"MaxResults": "500"}, 200),
-    ("DescribeDisks", {"MaxResults": "501"}, 400),
-    ("DescribeKeyPairs", {"PageSize": "50"}, 200),
-    ("DescribeKeyPairs", {"PageSize": "51"}, 400),
-    ("DescribeInstanceStatus", {"PageSize": "51"}, 400),
-    ("DescribeSnapshots", {"MaxResults": "101"}, 400),
-    ("DescribeInvocationResults", {"MaxResults": "51"}, 400),
-    ("DescribeCloudAssistantStatus", {"MaxResults": "51"}, 400),
-    ("DescribeInstances", {"InstanceIds": json.dumps([f"i-{n}" for n in range(100)])}, 200),
-    ("DescribeInstances", {"InstanceIds": json.dumps([f"i-{n}" for n in range(101)])}, 400),
-    ("DescribeInstances", {"InstanceIds": "i-1"}, 400),
-    ("DescribeInstances", {"InstanceIds": "[1]"}, 400),
-    ("DescribeInstances", {"InstanceIds": "[" * 100_000}, 400),
-    ("DescribeDisks", {"DiskIds": json.dumps([f"d-{n}" for n in range(101)])}, 403),
-    ("DescribeSnapshots", {"SnapshotIds": json.dumps([f"s-{n}" for n in range(101)])}, 403),
-    ("DescribeInstances", {"Status": "Sleeping"}, 400),
-    ("DescribeImages", {"Status": "Sleeping"}, 400),
-    ("DescribeDisks", {"Status": "Deleted"}, 400),
-]
-
-
-@pytest.mark.parametrize(("action", "asked", "status"), LIMITS, ids=[f"{one[0]}-{str(one[1])[:40]}" for one in LIMITS])
-def test_limits(emu: Emulated, action: str, asked: dict[str, str], status: int) -> None:
-    response = emu.send(action, where="form", Format="JSON", RegionId="cn-hangzhou", **asked)
-    assert response.status_code == status, response.text
-
-
-def test_fewer_than_ten_by_token_are_ten(emu: Emulated) -> None:
-    assert len(emu.ok("DescribeInstances", MaxResults="3")["Instances"]["Instance"]) == 10
-
-
-@pytest.mark.parametrize("action", [name for name, one in ACTIONS.items() if one.scope == "region"])
-def test_a_region_must_be_named_and_exist(emu: Emulated, action: str) -> None:
-    assert emu.call(action).code == "MissingParameter"
-    answer = emu.call(action, RegionId="xx-nowhere")
-    assert (answer.status, answer.code) == (404, "InvalidRegionId.NotFound")
-
-
 def test_tagging(emu: Emulated) -> None:
     request = {"ResourceType": "instance", "ResourceId.1": ME, "Tag.1.Key": "env", "Tag.1.Value": "lab"}
     emu.ok("TagResources", request)
@@ -288,52 +195,3 @@ def test_tagging(emu: Emulated) -> None:
         answer = emu.call("TagResources", {"RegionId": "cn-hangzhou", **request, **change})
         assert answer.code == code
         assert emu.instance(ME)["Tags"]["Tag"] == shown
-
-
-def test_cloud_assistant(emu: Emulated) -> None:
-    emu.told("PUT", "durations", {"start": 0})
-    emu.ok("StartInstance", InstanceId=ME)
-    windows_and_linux = emu.ok("DescribeCloudAssistantStatus", {"InstanceId.1": ME})
-    (agent,) = windows_and_linux["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
-    assert (agent["CloudAssistantStatus"], agent["OSType"]) == ("true", "Linux")
-    stopped = emu.tagged("DiskCreatingSnapshot")
-    request = {
-        "Type": "RunShellScript",
-        "CommandContent": "ZWNobw==",
-        "ContentEncoding": "Base64",
-        "KeepCommand": "true",
-    }
-    sent = emu.ok("RunCommand", {**request, "InstanceId.1": ME, "InstanceId.2": stopped})
-
-    def results(invoke_id: str) -> dict[str, dict[str, Any]]:
-        answer = emu.ok("DescribeInvocationResults", InvokeId=invoke_id)["Invocation"]["InvocationResults"]
-        return {one["InstanceId"]: one for one in answer["InvocationResult"]}
-
-    first = results(sent["InvokeId"])
-    assert first[ME]["InvokeRecordStatus"] == "Running"
-    assert (first[stopped]["InvocationStatus"], first[stopped]["ErrorCode"]) == ("Aborted", "InstanceNotRunning")
-    emu.pass_time(2)
-    done = results(sent["InvokeId"])[ME]
-    assert (done["InvokeRecordStatus"], done["InvocationStatus"], done["ExitCode"]) == ("Finished", "Success", 0)
-    assert done["Output"] == "b2sK"
-    again = emu.ok("InvokeCommand", {"CommandId": sent["CommandId"], "InstanceId.1": ME})
-    assert results(again["InvokeId"])[ME]["InvokeRecordStatus"] == "Running"
-    emu.told("POST", "faults", {"kind": "stuck", "action": "InvokeCommand"})
-    late = emu.ok("InvokeCommand", {"CommandId": sent["CommandId"], "InstanceId.1": ME, "Timeout": "100"})
-    emu.pass_time(99)
-    assert results(late["InvokeId"])[ME]["InvocationStatus"] == "Running"
-    emu.pass_time(1)
-    assert results(late["InvokeId"])[ME]["InvocationStatus"] == "Timeout"
-    for change, code in (
-        ({"Type": "RunPoem"}, "InvalidCommand.TypeNotSupported"),
-        ({"CommandContent": "%%%"}, "CmdContent.DecodeError"),
-        ({"CommandContent": "A" * 30000}, "CmdContent.ExceedLimit"),
-        ({"Timeout": "0"}, "InvalidTimeout"),
-        ({"InstanceId.2": "i-nobody"}, "InvalidInstanceId.NotFound"),
-        ({"InstanceId.1": ""}, "MissingParameter"),
-    ):
-        values = {"RegionId": "cn-hangzhou", **request, "InstanceId.1": ME, **change}
-        response = emu.send("RunCommand", where="form", Format="JSON", **values)
-        assert response.json is not None
-        assert response.json["Code"] == code
-    assert emu.call("InvokeCommand", {"CommandId": "c-none", "InstanceId.1": ME}).code == "InvalidCommandId.NotFound"

@@ -3,12 +3,15 @@ marked.
 """
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from fleet.inventory import stages
+from fleet.inventory.credentials import client_for
+from fleet.inventory.store import save_system_disks
 from fleet.inventory.sync import LEASE, ask_now, ensure_mirrors, interval, sync_all, sync_due
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, Heartbeat, Image, Instance, InstanceType, KeyPair, RegionMirror, SystemDisk
@@ -151,6 +154,22 @@ def test_disks_through_time(emulator: Emulator, account: Account, clock: Databas
     former, present = row.disks.order_by("gone_at")
     assert (former.disk_id, former.gone_at is None) == ("d-before", False)
     assert (present.disk_id, present.gone_at) == (row.disk_id, None)
+
+
+def test_the_old_disk_on_a_later_page_does_not_come_back(
+    emulator: Emulator, account: Account, clock: DatabaseClock
+) -> None:
+    sync(clock)
+    row = Instance.objects.get(instance_id="i-23jggx34b")
+    client = client_for(account, REGION)
+    (old,), _ = client.describe_disks(instance_id=row.instance_id, kind="system")
+    assert old.created_at is not None
+    new = replace(old, disk_id="d-newer", created_at=old.created_at + timedelta(days=1))
+    for page in ([new], [old]):
+        save_system_disks(account=account, disks=page, read_at=clock.now())
+    row.refresh_from_db()
+    assert row.disk_id == "d-newer"
+    assert row.disks.get(gone_at=None).disk_id == "d-newer"
 
 
 def test_snapshot_in_progress_comes_and_goes(emulator: Emulator, account: Account, clock: DatabaseClock) -> None:

@@ -43,14 +43,13 @@ def run_command(call: Call) -> Answer:
     kind = params.require("Type")
     if kind not in TYPES:
         raise common_error("InvalidCommand.TypeNotSupported")
-    content = _content(call)
+    _check_content(call)
     ids = _instance_ids(call)
     command = Command(
         new_id("c", REGIONS[region.id].prefix),
         region.id,
         params.get("Name"),
         kind,
-        content,
         _timeout(call, 60),
         bool(params.boolean("KeepCommand")),
         call.now,
@@ -79,14 +78,14 @@ def invoke_command(call: Call) -> Answer:
     return {"CommandId": command.id, "InvokeId": invocation.id}
 
 
-def _content(call: Call) -> str:
+def _check_content(call: Call) -> None:
     content = call.params.require("CommandContent")
     if len(content) > MOST_CONTENT:
         raise common_error("CmdContent.ExceedLimit")
     if call.params.get("ContentEncoding") != "Base64":
-        return content
+        return
     try:
-        return base64.b64decode(content, validate=True).decode("utf-8", "replace")
+        base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):
         raise common_error("CmdContent.DecodeError") from None
 
