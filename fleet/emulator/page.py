@@ -19,6 +19,7 @@ STRICT = [
 ]
 ROWS = 100
 CALLS = 60
+WIDE = ("Tags", "Parameters")  # the columns that wrap; the others stay on one line, and the table scrolls
 
 
 def stylesheet() -> Answer:
@@ -73,7 +74,9 @@ def _head(world: World, count: int) -> str:
 def _systems(world: World, everything: list[Instance]) -> str:
     now = world.clock.now()
     systems = Counter((one.system.at(now).os_name_en, one.region) for one in everything)
-    names = sorted({name for name, _ in systems}, key=lambda name: -sum(systems[name, r] for r in world.regions))
+    names = sorted(
+        {name for name, _ in systems}, key=lambda name: (-sum(systems[name, r] for r in world.regions), name)
+    )
     rows = [[name, *(str(systems[name, region] or "") for region in world.regions)] for name in names]
     return f"<h2>Operating systems</h2>{_table(['System', *world.regions], rows, numbers=len(world.regions))}"
 
@@ -176,7 +179,9 @@ def _table(heads: list[str], rows: list[list[Any]], *, numbers: int = 0) -> str:
 
     def cell(index: int, value: Any) -> str:
         text = value if isinstance(value, Raw) else escape(str(value))
-        return f'<td class="n">{text}</td>' if index >= first_number else f"<td>{text}</td>"
+        if index >= first_number:
+            return f'<td class="n">{text}</td>'
+        return f'<td class="w">{text}</td>' if heads[index] in WIDE else f"<td>{text}</td>"
 
     head = "".join(head_cell(index, one) for index, one in enumerate(heads))
     body = "".join(f"<tr>{''.join(cell(i, one) for i, one in enumerate(row))}</tr>" for row in rows)

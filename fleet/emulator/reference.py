@@ -1,9 +1,13 @@
 """What is emulated, as tables for the README, made from the registry itself."""
 
 from fleet.emulator import actions as _all_actions
+from fleet.emulator.edition import edition
+from fleet.emulator.region import Region
 from fleet.emulator.registry import ACTIONS
+from fleet.emulator.seed.fleet import LEAST_FOR_CASES, REGION_IDS, seed_fleet
 
 assert _all_actions.LOADED
+
 # The refusals that depend on the request alone, with the request that earns each from the demo fleet.
 # The rest of the request names i-23jggx34b, or any other stopped machine with a disk of 40 GiB, and m-myimage11.
 REQUEST_ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
@@ -26,7 +30,7 @@ REQUEST_ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
 
 def describe() -> str:
     """Returns the tables as Markdown."""
-    return "\n".join((*actions_table(), "", *requests_table()))
+    return "\n".join((*actions_table(), "", *cases_table(), "", *requests_table()))
 
 
 def actions_table() -> list[str]:
@@ -35,6 +39,28 @@ def actions_table() -> list[str]:
     for name in sorted(ACTIONS):
         action = ACTIONS[name]
         lines.append(f"| {name} | {_codes(action.honoured)} | {_codes(action.ignored)} |")
+    return lines
+
+
+def cases_table() -> list[str]:
+    """Returns the lines of the table of refusals by state, read from the demo fleet itself."""
+    regions = {id: Region(id) for id in REGION_IDS}
+    seed_fleet(regions, count=LEAST_FOR_CASES, seed=1, now=0.0, only=None, plain=False)
+    first = regions[REGION_IDS[0]]
+    met: dict[str, str] = {}
+    for instance in first.instance_order:
+        if "case" in instance.tags:
+            met[instance.tags["case"]] = "the tagged instance, with its own image"
+    for image in first.images.values():
+        if "case" in image.tags:
+            size = " and a size other than its own" if image.not_resizable else ""
+            met[image.tags["case"]] = f"a plain stopped x86 Linux machine, with the tagged image{size}"
+    rules = edition("2018")
+    lines = ["| tag | HTTP | ReplaceSystemDisk of |", "|---|---|---|"]
+    for code in sorted(met, key=str.lower):
+        status = code.rpartition(".")[2]
+        shown = int(status) if status.isdigit() else rules.error(code).status
+        lines.append(f"| `case={code}` | {shown} | {met[code]} |")
     return lines
 
 

@@ -61,7 +61,8 @@ def _page(
     request: HttpRequest, status: int, title: str, said: str, *, template: str = "errors/error.html", reference: str = ""
 ) -> HttpResponse:
     if getattr(request, "htmx", False):
-        return toast(HttpResponse(status=status), f"{title}. {said}", status="bad")
+        note = f"Reference {reference}." if reference else ""
+        return toast(HttpResponse(status=status), f"{title}. {said}", status="bad", note=note)
     context = {"title": title, "said": said, "code": status, "reference": reference}
     if status == 500:
         # Without the request: no context processor, so no query.

@@ -36,9 +36,12 @@ def go(request: HttpRequest, to: Any, *args: Any, **kwargs: Any) -> HttpResponse
     return answer
 
 
-def toast(response: HttpResponse, text: str, *, status: str = "ok") -> HttpResponse:
-    """Let the page show `text` when htmx receives `response`; `status` is ok, run, warn, bad or off."""
-    return trigger(response, "toast", {"text": text, "status": status})
+def toast(response: HttpResponse, text: str, *, status: str = "ok", note: str = "") -> HttpResponse:
+    """Let the page show `text` when htmx receives `response`; `status` is ok, run, warn, bad or off.
+
+    The page shows one text once; `note` stands behind it and is renewed when the text comes again.
+    """
+    return trigger(response, "toast", {"text": text, "status": status} | ({"note": note} if note else {}))
 
 
 def pushed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
