@@ -7,7 +7,6 @@ from tests.emulator.caller import EXAMPLE, Emulated
 ME = EXAMPLE["InstanceId"]
 
 
-
 def test_cloud_assistant(emu: Emulated) -> None:
     emu.told("PUT", "durations", {"start": 0})
     emu.ok("StartInstance", InstanceId=ME)

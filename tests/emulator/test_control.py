@@ -222,6 +222,10 @@ def test_every_parameter_of_the_newest_client_is_known(name: str) -> None:
 def test_the_tables_for_the_readme(emu: Emulated) -> None:
     text = describe()
     assert all(f"| {name} |" in text for name in ACTIONS)
+    cases = re.findall(r"\| `case=([^`]+)` \| (\d+) \|", text)
+    assert len({code for code, _ in cases}) + len(REQUEST_ROWS) == 25
+    assert ("OperationDenied.500", "500") in cases
+    assert ("InvalidParameter.Conflict", "400") in cases
     for code, status, parameters in REQUEST_ROWS:
         answer = emu.call("ReplaceSystemDisk", {**EXAMPLE, **parameters})
         assert (answer.code, answer.status) == (code, status)

@@ -1,5 +1,6 @@
 """Clients that nobody here wrote, each signing for itself, against the emulator as a process."""
 
+import http.client
 import importlib
 import json
 import time
@@ -195,6 +196,16 @@ def test_a_lost_answer_looks_like_one(emulator: Running, sdk: Sdk) -> None:
     answer = sdk("ReplaceSystemDisk", InstanceId=ME, ImageId=EXAMPLE["ImageId"], ClientToken="t")
     disks = emulator.control("GET", f"ledger?instance={ME}")["disks"]
     assert [one["disk_id"] for one in disks if one["how"] != "seed"] == [answer["DiskId"]]
+
+
+@pytest.mark.parametrize("kind", ["drop", "commit_then_drop"])
+def test_a_dropped_answer_is_a_closed_connection(emulator: Running, kind: str) -> None:
+    """A client need not wait for its own time limit to learn that no answer comes."""
+    emulator.control("POST", "faults", {"kind": kind})
+    began = time.monotonic()
+    with pytest.raises(http.client.RemoteDisconnected):
+        emulator.call("DescribeRegions")
+    assert time.monotonic() - began < 5
 
 
 def test_a_delay_delays(emulator: Running) -> None:

@@ -7,8 +7,6 @@ import pytest
 from fleet.emulator.registry import ACTIONS
 from tests.emulator.caller import Emulated
 
-
-
 LISTS = {
     "DescribeInstances": ("Instances", "Instance", "InstanceId"),
     "DescribeDisks": ("Disks", "Disk", "DiskId"),

@@ -15,7 +15,6 @@ def replace(emu: Emulated, **more: str) -> None:
     emu.ok("ReplaceSystemDisk", {**EXAMPLE, **more})
 
 
-
 def login(emu: Emulated) -> dict[str, Any]:
     return dict(emu.told("GET", f"ledger?instance={ME}")["logins"][ME])
 

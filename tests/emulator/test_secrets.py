@@ -18,6 +18,10 @@ WAYS: list[tuple[str, dict[str, str]]] = [
     ("DescribeRegions", {"Password": PASSWORD, "AccessKeySecret": PASSWORD}),
     ("NoSuchAction", {"Password": PASSWORD}),
     ("RunCommand", {"Type": "RunShellScript", "CommandContent": f"echo {PASSWORD}", "InstanceId.1": ME}),
+    (
+        "RunCommand",
+        {"Type": "RunShellScript", "CommandContent": f"{PASSWORD}", "KeepCommand": "true", "InstanceId.1": ME},
+    ),
     ("RunCommand", {"Type": "RunShellScript", "CommandContent": "x", "Parameters": PASSWORD, "InstanceId.1": ME}),
     ("ReplaceSystemDisk", {**EXAMPLE, "Password": PASSWORD, "SecurityToken": PASSWORD}),
 ]
