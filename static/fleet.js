@@ -1,25 +1,23 @@
 /* Small helpers; every page works without them. htmx does the asking, this does what only the browser can. */
 (function () {
   "use strict";
-  function toast(text, status) {
+  /* The same sentence is not piled up by a page that asks every few seconds; only its note (a reference) is renewed. */
+  function toast(text, status, note) {
     const region = document.getElementById("toasts");
-    const made = document.getElementById("toast-template").content.cloneNode(true);
-    const box = made.querySelector(".toast");
-    box.dataset.s = status || "off";
-    box.querySelector("p").textContent = text;
-    const glyph = { ok: "ok", warn: "warn", bad: "bad" }[status] || "info";
-    box.querySelector("use").setAttribute("href", "#i-" + glyph);
-    region.append(made);
+    let box = Array.from(region.querySelectorAll(".toast")).find((each) => each.dataset.text === text);
+    if (!box) {
+      box = document.getElementById("toast-template").content.cloneNode(true).querySelector(".toast");
+      const glyph = { ok: "ok", warn: "warn", bad: "bad" }[status] || "info";
+      box.querySelector("use").setAttribute("href", "#i-" + glyph);
+      box.dataset.s = status || "off";
+      box.dataset.text = text;
+      region.append(box);
+    }
+    box.querySelector("p").textContent = note ? text + " " + note : text;
   }
+  const failed = (words) => toast(words, "bad");
 
-  /* One click can only fail in one way: the same sentence is not piled up by a page that asks every few seconds. */
-  function failed(words) {
-    const region = document.getElementById("toasts");
-    const shown = Array.from(region.querySelectorAll("p"), (p) => p.textContent);
-    if (!shown.includes(words)) toast(words, "bad");
-  }
-
-  document.addEventListener("toast", (event) => toast(event.detail.text, event.detail.status));
+  document.addEventListener("toast", (event) => toast(event.detail.text, event.detail.status, event.detail.note));
   document.addEventListener("htmx:responseError", (event) => {
     const answer = event.detail.xhr;
     const told = (answer.getResponseHeader("HX-Trigger") || "").includes('"toast"');

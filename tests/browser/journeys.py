@@ -31,6 +31,15 @@ class Wanted:
     password: str = ""
 
 
+def first_running(number: int) -> list[Instance]:
+    """Return machines that nothing stands against, from the first page of the running ones of their region."""
+    shown = Instance.objects.filter(gone_at=None, region="cn-hangzhou", status="Running").order_by("name", "pk")[:25]
+    plain = {machine.pk for machine in fleets.plain(15)}
+    found = [machine for machine in shown if machine.pk in plain][:number]
+    assert len(found) == number, "too few plain machines on the first page"
+    return found
+
+
 @contextmanager
 def working(world: World) -> Iterator[None]:
     """Run a worker on the test's database for as long; it has begun to tick."""

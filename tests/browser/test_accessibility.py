@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page
 
-from fleet.changes import drafting, running
+from fleet.changes import drafting
 from fleet.lib.clock import DatabaseClock, ManualClock
 from fleet.models import Change, ChangeState, Instance, Replacement, ReplacementState
 from fleet.web import images
@@ -60,7 +60,9 @@ def states(world: World) -> dict[str, str]:
     replaced = take(2)
     finished = fleets.started(replaced, image, clock, title="Two to Ubuntu 24.04")
     fleets.drive(clock)
-    tripped = fleets.started(unlucky := take(3), image, clock, policy=fleets.Policy(max_in_flight=1, failures_allowed=0))
+    tripped = fleets.started(
+        unlucky := take(3), image, clock, policy=fleets.Policy(max_in_flight=1, failures_allowed=0)
+    )
     for machine in unlucky:
         world.emulator.patch_instance(machine.instance_id, unpaid_order=True)  # no Describe call shows it
     fleets.drive(clock)
@@ -135,7 +137,7 @@ def test_page(
     states: dict[str, str], open_window: Callable[..., Page], monkeypatch: pytest.MonkeyPatch, name: str, who: str
 ) -> None:
     if name == "failed":
-        monkeypatch.setattr(images, "render", None)  # the site runs in a thread of this process
+        monkeypatch.setattr(images, "partial", None)  # the site runs in a thread of this process
     page = open_window(who)
     open_page(page, name, states[name])
     found: list[str] = []

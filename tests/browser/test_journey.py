@@ -19,7 +19,7 @@ def test_five_machines_get_a_new_system(
 ) -> None:
     world.emulator.durations(stop=1, replace=3, start=1)
     wanted = Wanted(
-        machines=first_running(5),
+        machines=journeys.first_running(5),
         image=fleets.image_named("Ubuntu 24.04"),
         size=60,
         key_pair="ops-2026",
@@ -36,7 +36,9 @@ def test_five_machines_get_a_new_system(
         # The page of the check turns into the review by itself.
         expect(page.get_by_role("heading", name="Waits for a review")).to_be_visible(timeout=journeys.LONG)
         expect(page.get_by_role("button", name=re.compile("Approve"))).to_have_count(0)
-        expect(page.locator("#decide")).to_contain_text("You wrote this change; somebody who had no hand in it approves it.")
+        expect(page.locator("#decide")).to_contain_text(
+            "You wrote this change; somebody who had no hand in it approves it."
+        )
 
         reviewer = journeys.signs_in(open_window(), "reviewer")
         journeys.approves(reviewer, wanted)
@@ -55,18 +57,7 @@ def test_five_machines_get_a_new_system(
     }
 
 
-def first_running(number: int) -> list[Instance]:
-    """Return machines that nothing stands against, from the first page of the running ones of their region."""
-    shown = Instance.objects.filter(gone_at=None, region="cn-hangzhou", status="Running").order_by("name", "pk")[:25]
-    plain = {machine.pk for machine in fleets.plain(15)}
-    found = [machine for machine in shown if machine.pk in plain][:number]
-    assert len(found) == number, "too few plain machines on the first page"
-    return found
-
-
-def trail_tells_all(
-    keys: Keyboard, world: World, wanted: Wanted, change: Change, before: dict[int, str]
-) -> None:
+def trail_tells_all(keys: Keyboard, world: World, wanted: Wanted, change: Change, before: dict[int, str]) -> None:
     """Go to the change's history; read who asked, who approved, and each call with its RequestId and both disks."""
     page = keys.page
     keys.go(page.get_by_role("link", name="History"))
