@@ -96,7 +96,7 @@ def running(operator: User, machines: list[Instance]) -> list[Replacement]:
 
 def test_progress_is_in_words_and_as_lengths_of_the_bar(operator: User, running: list[Replacement]) -> None:
     text = signed_in(operator).get("/overview/now").text
-    assert "<b>2</b> of 5 done" in text
+    assert "<b>2</b> of 5 ended" in text
     assert "1 of 2 failures used" in text
     assert "1 of 5 succeeded, 1 failed or unknown, 1 in flight, 1 held, 1 not started" in text
     assert '<rect data-s="bad" x="20.0%" width="20.0%"/>' in text
