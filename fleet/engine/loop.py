@@ -34,7 +34,8 @@ def step(clock: Clock) -> int:
             continue
         looked_at += len(rows)
         results = _handle(rows, clock)
-        for change_id in claims.settle(rows, results, clock.now()):
+        handled = [row for row in rows if row.pk in results]
+        for change_id in claims.settle(handled, results, clock.now()):
             attend(change_id, clock.now())
     return looked_at
 
@@ -100,11 +101,10 @@ def _handle(rows: list[Replacement], clock: Clock) -> dict[int, Result]:
         refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})
         result = later(error, now) or refused
         results |= {row.pk: result for row in rest}
-    except Exception as error:
-        # A mistake of ours must not stop the loop. The rows come back; after the third time a person sees them.
+    except Exception:
+        # A mistake of ours must not stop the loop. Nothing is settled: when the lease is over the rows are claimed one by one,
+        # so that one poisoned row does not hold the others, and after the third time a person sees it.
         logger.exception("Handling %d rows in state %s failed", len(rest), rest[0].state)
-        raise_claims = {"error_code": type(error).__name__}
-        results |= {row.pk: Wait(30, "An error on our side; it is looked at again.", raise_claims) for row in rest}
     return results
 
 

@@ -1,11 +1,15 @@
 """From draft to done against the emulator over HTTP, with a clock that is passed in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from fleet.changes import running
+from fleet.engine.batch import Batch
+from fleet.engine.graph import GRAPH
+from fleet.engine.results import Result, State
 from fleet.inventory.credentials import client_for
 from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, Change, ChangeState, Instance, Outcome, Replacement, Target
@@ -205,3 +209,26 @@ def test_a_password_is_used_and_then_destroyed(fleet: Emulator, clock: ManualClo
     assert change.secret.sealed == ""
     assert fleet.ledger()["logins"][machine.instance_id]["password_set"]
     assert secret.reveal() not in str(fleet.journal())
+
+
+def test_one_poisoned_machine_is_held_and_does_not_hold_the_others(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = fleets.plain(3)
+    policy = fleets.Policy(max_in_flight=3, failures_allowed=1)
+    change = fleets.started(machines, fleets.image_named("Ubuntu 24.04"), clock, policy=policy)
+    stop = GRAPH[State.STOPPING]
+
+    def poisoned(batch: Batch) -> dict[int, Result]:
+        if any(row.instance_id == machines[1].pk for row in batch.rows):
+            raise ZeroDivisionError
+        return stop.handler(batch)
+
+    monkeypatch.setitem(GRAPH, State.STOPPING, replace(stop, handler=poisoned))
+    fleets.drive(clock)
+
+    assert outcomes(change) == {Outcome.SUCCEEDED: 2, "": 1}
+    held = Replacement.objects.get(instance=machines[1])
+    assert (held.state, held.held_from) == (State.HELD, State.STOPPING)
+    assert "Three times" in held.note
+    assert len(made(fleet)) == 2
