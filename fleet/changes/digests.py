@@ -1,5 +1,6 @@
 """What an approval signs: the spec digest of a change and the leaf digests of its machines."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fleet.lib.canonical import digest
@@ -16,14 +17,25 @@ def spec(change: Change) -> dict[str, Any]:
         "change": change.pk,
         "settings": {
             "image_id": change.image_id,
+            "images": {place: image for place, (image, _) in sorted(change.images.items())},
             "disk_size": change.disk_size,
             "login": change.login,
             "key_pair": change.key_pair,
             "secret": [str(change.secret.pk), change.secret.fingerprint] if change.secret else None,
             "security_enhancement": change.security_enhancement,
+            "snapshot_days": change.snapshot_days,
         },
         "policy": change.policy,
+        "window": {
+            "calendar": change.calendar_id,
+            "not_before": _utc(change.not_before),
+            "not_after": _utc(change.not_after),
+        },
     }
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else None
 
 
 def spec_digest(change: Change) -> str:
@@ -38,6 +50,7 @@ def leaf(target: Target) -> dict[str, Any]:
         "account": instance.account_id,
         "region": instance.region,
         "instance_id": instance.instance_id,
+        "snapshot_id": target.snapshot_id,
         "seen": target.seen,
     }
 

@@ -11,9 +11,9 @@ from django_q.tasks import async_task
 from fleet.audit.trail import record
 from fleet.changes.permissions import covers, require
 from fleet.changes.plan import judge, wish_of
-from fleet.changes.policy import Policy
 from fleet.changes.refused import Refused
 from fleet.engine.passwords import destroy_password, seal_password
+from fleet.engine.policy import Policy
 from fleet.lib.secret import Secret
 from fleet.lib.text import count, listed
 from fleet.models import Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User

@@ -2,21 +2,15 @@
 
 from fleet.models.accounts import Account, RegionMirror
 from fleet.models.audit import AuditEvent, AuditHead
-from fleet.models.changes import (
-    Approval,
-    Change,
-    ChangeState,
-    Comment,
-    Contributor,
-    Decision,
-    LeftOut,
-    Login,
-    Target,
-)
-from fleet.models.inventory import Image, Instance, InstanceType, KeyPair, SystemDisk
+from fleet.models.changes import Change, ChangeState, Contributor, LeftOut, Login, Target
+from fleet.models.guards import Calendar, CalendarEntry, KillSwitch, MachineLock
+from fleet.models.inventory import Image, Instance, InstanceType, KeyPair, Snapshot, SystemDisk
+from fleet.models.notices import Delivery, Webhook
 from fleet.models.people import Grant, Role, User
-from fleet.models.replacements import CallWindow, Outcome, Replacement, ReplacementState, Transition
+from fleet.models.replacements import CallWindow, Outcome, Replacement, ReplacementState, Retry, StepTiming, Transition
+from fleet.models.review import Approval, Comment, Decision, Look, QuorumRule, SeenMark
 from fleet.models.secrets import SealedSecret
+from fleet.models.selections import SavedView, Selection
 from fleet.models.system import Heartbeat, Installation
 
 __all__ = [
@@ -24,12 +18,15 @@ __all__ = [
     "Approval",
     "AuditEvent",
     "AuditHead",
+    "Calendar",
+    "CalendarEntry",
     "CallWindow",
     "Change",
     "ChangeState",
     "Comment",
     "Contributor",
     "Decision",
+    "Delivery",
     "Grant",
     "Heartbeat",
     "Image",
@@ -37,16 +34,27 @@ __all__ = [
     "Instance",
     "InstanceType",
     "KeyPair",
+    "KillSwitch",
     "LeftOut",
     "Login",
+    "Look",
+    "MachineLock",
     "Outcome",
+    "QuorumRule",
     "RegionMirror",
     "Replacement",
     "ReplacementState",
+    "Retry",
     "Role",
+    "SavedView",
     "SealedSecret",
+    "SeenMark",
+    "Selection",
+    "Snapshot",
+    "StepTiming",
     "SystemDisk",
     "Target",
     "Transition",
     "User",
+    "Webhook",
 ]

@@ -2,10 +2,11 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F, Q
 
 
 class Account(models.Model):
-    """An Alibaba Cloud account. It starts in observe: `executes` is off until somebody switches it on."""
+    """An Alibaba Cloud account. It starts in observe: `executes` is off until one person asks and another switches it on."""
 
     name = models.CharField(max_length=64, unique=True)
     edition = models.CharField(max_length=8, default="2026", choices=[("2018", "2018"), ("2026", "2026")])
@@ -19,7 +20,16 @@ class Account(models.Model):
     replace_quota = models.PositiveIntegerField(
         default=180, help_text="ReplaceSystemDisk calls a minute and region that we allow ourselves; the API allows 200"
     )
+    execution_asked_by = models.ForeignKey("fleet.User", on_delete=models.PROTECT, null=True, related_name="+")
+    execution_asked_at = models.DateTimeField(null=True)
+    execution_on_by = models.ForeignKey("fleet.User", on_delete=models.PROTECT, null=True, related_name="+")
+    execution_on_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(execution_asked_by=F("execution_on_by")), name="execution_four_eyes")
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -1,6 +1,5 @@
 """A change: what is asked for, for which machines, who had a hand in it and who agreed."""
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -30,25 +29,40 @@ class Login(models.TextChoices):
 class Change(models.Model):
     """One change of the operating system of a frozen list of machines. Its id is its number.
 
-    `disk_size` is GiB; None asks for the provider's default, and never less than the present disk. `policy` holds
-    `max_in_flight` and `failures_allowed`. `spec_digest` is SHA-256 over the canonical JSON of settings and policy.
-    `due_at`, `lease` and `claims` belong to the worker while the change is being checked.
+    `image_id` is the image as chosen, `images` its equal in every place of the machines: `account/region` to a pair of image
+    id and how it was found (same, copied, chosen). `disk_size` is GiB; None asks for the provider's default, and never less
+    than the present disk. `snapshot_days` None takes no snapshot. `policy` is `fleet.engine.policy.Policy` as JSON.
+    `calendar` (closed by default), `not_before` and `not_after` say when it may run. `spec_digest` is SHA-256 over the
+    canonical JSON of all of these. `due_at`, `lease` and `claims` belong to the worker while the change is being checked.
+
+    `round` rises when a stopped change needs a fresh approval for the rest; what had failed until then is in
+    `failures_forgiven` and counts no more. `wave` is the wave that is open (0 the canary), and `hold_until` or
+    `holds_for_person` what the next one waits for.
     """
 
     title = models.CharField(max_length=120, blank=True)
     reason = models.TextField(max_length=4000, blank=True)
+    ticket = models.URLField(max_length=500, blank=True)
+    rollback_plan = models.TextField(max_length=4000, blank=True)
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="changes")
     state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.DRAFT)
     revision = models.PositiveIntegerField(default=1)
 
     image_id = models.CharField(max_length=128, blank=True)
+    images = models.JSONField(default=dict)
     disk_size = models.PositiveIntegerField(null=True)
     login = models.CharField(max_length=16, choices=Login.choices, default=Login.KEY_PAIR)
     key_pair = models.CharField(max_length=128, blank=True)
     secret = models.ForeignKey("fleet.SealedSecret", on_delete=models.PROTECT, null=True)
     security_enhancement = models.BooleanField(default=False)
+    snapshot_days = models.PositiveSmallIntegerField(null=True)
     policy = models.JSONField(default=dict)
+    calendar = models.ForeignKey("fleet.Calendar", on_delete=models.PROTECT, null=True, related_name="changes")
+    not_before = models.DateTimeField(null=True)
+    not_after = models.DateTimeField(null=True)
     spec_digest = models.CharField(max_length=64, blank=True)
+    copied_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="copies")
+    undoes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="undone_by")
 
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField()
@@ -56,10 +70,23 @@ class Change(models.Model):
     checked_at = models.DateTimeField(null=True)
     check_note = models.TextField(blank=True, help_text="What the last check said, where it did not pass")
     checked = models.PositiveIntegerField(default=0, help_text="Machines read by the check under way")
+    approvals_needed = models.PositiveSmallIntegerField(default=1)
+    quorum_reasons = models.JSONField(default=list, help_text="Names of the rules that ask for more than one approval")
+    round = models.PositiveSmallIntegerField(default=1)
     approved_until = models.DateTimeField(null=True)
+    start_at = models.DateTimeField(null=True, help_text="When it starts by itself, where somebody scheduled that")
+    scheduled_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     started_at = models.DateTimeField(null=True)
     started_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     finished_at = models.DateTimeField(null=True)
+
+    wave = models.PositiveIntegerField(default=0)
+    wave_opened_at = models.DateTimeField(null=True)
+    hold_until = models.DateTimeField(null=True)
+    holds_for_person = models.BooleanField(default=False)
+    waits_for = models.CharField(max_length=300, blank=True, help_text="Why nothing new begins just now, in words")
+    failures_forgiven = models.PositiveIntegerField(default=0)
+    skips_forgiven = models.PositiveIntegerField(default=0)
 
     due_at = models.DateTimeField(null=True)
     lease = models.PositiveBigIntegerField(default=0)
@@ -92,7 +119,8 @@ class Target(models.Model):
 
     `seen` is what the check read (disk id, image, size, category, key pair, snapshot policy, disk tags, power state), and
     `leaf_digest` the SHA-256 over its canonical JSON: an approval is for *these disks*. `open` is true from submit until
-    this machine's outcome or the end of the change; a machine is in one open change at a time.
+    this machine's outcome or the end of the change; a machine is in one open change at a time. `snapshot_id` names what is
+    put back on this machine where the change undoes another one.
     """
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="targets")
@@ -103,6 +131,7 @@ class Target(models.Model):
     leaf_digest = models.CharField(max_length=64, blank=True)
     findings = models.JSONField(default=list, help_text="What the check found: pairs of code and severity")
     open = models.BooleanField(default=False)
+    snapshot_id = models.CharField(max_length=64, blank=True)
 
     class Meta:
         constraints = [
@@ -113,57 +142,14 @@ class Target(models.Model):
 
 
 class LeftOut(models.Model):
-    """A machine that was meant and is not part of the change, and why."""
+    """A machine that was meant and is not part of the change, and why. `named` is what was typed where no machine fits it."""
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="left_out")
-    instance = models.ForeignKey("fleet.Instance", on_delete=models.PROTECT, related_name="+")
+    instance = models.ForeignKey("fleet.Instance", on_delete=models.PROTECT, null=True, related_name="+")
+    named = models.CharField(max_length=200, blank=True)
     code = models.CharField(max_length=64)
     reason = models.CharField(max_length=400)
     at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["change", "instance"], name="left_out_once")]
-
-
-class Decision(models.TextChoices):
-    APPROVE = "approve", "approved"
-    RETURN = "return", "asked for changes"
-    REJECT = "reject", "rejected"
-
-
-class Approval(models.Model):
-    """A reviewer's decision over exactly one form of a change: its spec digest and the leaves of its machines.
-
-    A trigger refuses an approval by a contributor, of another digest or state, whatever code asks; another refuses every
-    edit but that of voiding.
-    """
-
-    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="approvals")
-    revision = models.PositiveIntegerField()
-    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="approvals")
-    decision = models.CharField(max_length=8, choices=Decision.choices)
-    spec_digest = models.CharField(max_length=64)
-    leaves = ArrayField(models.CharField(max_length=64), default=list)
-    reason = models.TextField(blank=True, max_length=4000)
-    at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True)
-    voided_at = models.DateTimeField(null=True)
-    void_reason = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["change", "revision", "reviewer"],
-                condition=Q(decision="approve", voided_at=None),
-                name="one_approval_a_person",
-            ),
-            models.CheckConstraint(condition=Q(decision__in=Decision.values), name="decision_known"),
-        ]
-
-
-class Comment(models.Model):
-    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="comments")
-    revision = models.PositiveIntegerField()
-    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    text = models.TextField(max_length=4000)
-    at = models.DateTimeField()

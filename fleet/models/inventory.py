@@ -141,3 +141,34 @@ class KeyPair(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "region", "name"], name="key_pair_once")]
+
+
+class Snapshot(models.Model):
+    """A snapshot of a system disk that we took before the disk was replaced: the undo ledger. Sizes are GiB.
+
+    What the disk held is kept beside it (`image_id`, `os_name`, `architecture`), since disk and image may be gone by then.
+    `made_image_id` is the image that was made from it to put it back.
+    """
+
+    account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="snapshots")
+    region = models.CharField(max_length=64)
+    snapshot_id = models.CharField(max_length=64)
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="snapshots")
+    replacement = models.OneToOneField(
+        "fleet.Replacement", on_delete=models.PROTECT, null=True, related_name="snapshot"
+    )
+    disk_id = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()
+    image_id = models.CharField(max_length=128, blank=True)
+    os_type = models.CharField(max_length=16)
+    os_name = models.CharField(max_length=200, blank=True)
+    architecture = models.CharField(max_length=16, blank=True)
+    ready_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+    made_image_id = models.CharField(max_length=128, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "snapshot_id"], name="snapshot_once")]
+        indexes = [models.Index(fields=["expires_at"], condition=models.Q(gone_at=None), name="snapshot_by_expiry")]

@@ -15,6 +15,8 @@ class Role(models.TextChoices):
 class User(AbstractUser):
     """A person who signs in. `is_superuser` opens no door here: grants alone decide."""
 
+    mail_news = models.BooleanField(default=True, help_text="E-mail when a change waits for this person or moved")
+
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     def covering(self, *, account_id: int | None = None, environment: str | None = None) -> "GrantQuerySet":

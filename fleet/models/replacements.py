@@ -7,11 +7,15 @@ from django.db.models import Q
 class ReplacementState(models.TextChoices):
     QUEUED = "queued", "Queued"
     PREPARING = "preparing", "Preparing"
+    IMAGING = "imaging", "Making the image"
+    BEFORE = "before", "Before step"
     STOPPING = "stopping", "Stopping"
+    SNAPSHOTTING = "snapshotting", "Taking a snapshot"
     REPLACING = "replacing", "Replacing"
     RESTORING = "restoring", "Restoring"
     STARTING = "starting", "Starting"
     VERIFYING = "verifying", "Verifying"
+    AFTER = "after", "After step"
     DONE = "done", "Done"
     HELD = "held", "Held"
     FAILED = "failed", "Failed"
@@ -31,11 +35,15 @@ class Outcome(models.TextChoices):
 
 LIVE = (
     ReplacementState.PREPARING,
+    ReplacementState.IMAGING,
+    ReplacementState.BEFORE,
     ReplacementState.STOPPING,
+    ReplacementState.SNAPSHOTTING,
     ReplacementState.REPLACING,
     ReplacementState.RESTORING,
     ReplacementState.STARTING,
     ReplacementState.VERIFYING,
+    ReplacementState.AFTER,
 )
 ENDED = (ReplacementState.DONE, ReplacementState.FAILED, ReplacementState.CANCELLED)
 
@@ -46,7 +54,8 @@ class Replacement(models.Model):
     `due_at` None means: not the engine's business. Every claim adds 1 to `lease`, and a settle is guarded by it: whoever was
     overtaken changes nothing. `claims` counts claims since the last settle. `token` is the ClientToken, made once from id
     and `epoch`, and `first_sent_at` the committed intent: both are on disk before ReplaceSystemDisk leaves. `deadline_at`
-    ends the present state; only a person's approved retry raises `epoch`.
+    ends the present state; only a person's approved retry raises `epoch`. `image_id` is what the call names for this machine.
+    `returning`: it is brought back to the power state that it had, and to the queue, since the change was paused.
     """
 
     target = models.OneToOneField("fleet.Target", on_delete=models.PROTECT, related_name="replacement")
@@ -54,6 +63,9 @@ class Replacement(models.Model):
     account = models.ForeignKey("fleet.Account", on_delete=models.PROTECT, related_name="+")
     instance = models.ForeignKey("fleet.Instance", on_delete=models.PROTECT, related_name="replacements")
     region = models.CharField(max_length=64)
+
+    image_id = models.CharField(max_length=128, blank=True)
+    wave = models.PositiveIntegerField(default=0)
 
     state = models.CharField(max_length=16, choices=ReplacementState.choices, default=ReplacementState.QUEUED)
     outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
@@ -70,7 +82,12 @@ class Replacement(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     new_disk_id = models.CharField(max_length=64, blank=True)
     was_running = models.BooleanField(null=True)
+    returning = models.BooleanField(default=False)
     asked_at = models.DateTimeField(null=True, help_text="When it was last asked to stop or to start")
+    forced = models.BooleanField(default=False, help_text="It was forced to stop, as the policy says")
+    snapshot_id = models.CharField(max_length=64, blank=True, help_text="The snapshot of the old disk")
+    step_id = models.CharField(max_length=64, blank=True, help_text="The run of the step before or after under way")
+    step_asked_at = models.DateTimeField(null=True)
     carried = models.JSONField(
         default=dict, help_text="What the old disk carried: snapshot_policy, disk_tags, key_pair"
     )
@@ -97,6 +114,41 @@ class Replacement(models.Model):
             ),
             models.Index(fields=["change", "state"], name="replacement_by_change"),
         ]
+
+
+class Retry(models.Model):
+    """A person's wish to replace a held machine once more, with a new token. It counts when another person agreed."""
+
+    replacement = models.ForeignKey(Replacement, on_delete=models.CASCADE, related_name="retries")
+    epoch = models.PositiveIntegerField(help_text="The epoch that it opens")
+    disk_id = models.CharField(max_length=64, help_text="The system disk that the wish is about, as it was seen")
+    reason = models.CharField(max_length=400)
+    asked_by = models.ForeignKey("fleet.User", on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    agreed_by = models.ForeignKey("fleet.User", on_delete=models.PROTECT, null=True, related_name="+")
+    agreed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["replacement", "epoch"], name="retry_once_an_epoch"),
+            models.CheckConstraint(condition=~Q(asked_by=models.F("agreed_by")), name="retry_four_eyes"),
+        ]
+
+
+class StepTiming(models.Model):
+    """How long a state usually takes in an account: learnt from what was seen, for the pace of looking and for forecasts.
+
+    `seconds` is a moving mean, `longest` the longest of late, `seen` how many machines it is learnt from.
+    """
+
+    account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=16)
+    seconds = models.FloatField()
+    longest = models.FloatField()
+    seen = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "state"], name="timing_once")]
 
 
 class Transition(models.Model):

@@ -15,6 +15,7 @@ class SealedSecret(models.Model):
     class Kind(models.TextChoices):
         PASSWORD = "password", "Password"
         CREDENTIAL = "credential", "Credential"
+        WEBHOOK = "webhook", "Webhook"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)

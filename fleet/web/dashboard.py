@@ -52,7 +52,8 @@ def todo(user: User) -> list[Todo]:
     ]
     starts = to_start(user).annotate(n=Count("targets")).order_by("checked_at", "id")[:20]
     return found + [
-        Todo(c, "ok", "ok", f"Approved: {_lose(c.n)} when you start it", c.submitted_at, "Look and start") for c in starts
+        Todo(c, "ok", "ok", f"Approved: {_lose(c.n)} when you start it", c.submitted_at, "Look and start")
+        for c in starts
     ]
 
 

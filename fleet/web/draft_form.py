@@ -9,8 +9,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from fleet.changes.drafting import MOST_MACHINES, Settings
 from fleet.changes.editions import Edition
-from fleet.changes.policy import MOST_IN_FLIGHT, Policy
 from fleet.changes.rules import Wish, password_problem, size_problem_of_text
+from fleet.engine.policy import MOST_IN_FLIGHT, Policy
 from fleet.lib.secret import Secret
 from fleet.lib.text import listed
 from fleet.models import Change, Login

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from fleet.changes.permissions import acts_for
 from fleet.changes.plan import Cause, Judged, Plan, editions_of, judge
-from fleet.changes.policy import Policy
 from fleet.changes.queries import key_pairs_of, places_of
 from fleet.changes.refused import Refused
 from fleet.changes.rules import Wish
+from fleet.engine.policy import Policy
 from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.lib.canonical import digest
 from fleet.models import Approval, Change, Decision, Instance

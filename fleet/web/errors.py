@@ -16,14 +16,19 @@ log = logging.getLogger(__name__)
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 400: the request could not be read."""
     return _page(
-        request, 400, "This request cannot be read", "Nothing was changed. Go back, load the page again and repeat the step."
+        request,
+        400,
+        "This request cannot be read",
+        "Nothing was changed. Go back, load the page again and repeat the step.",
     )
 
 
 def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 403 with the exception's own sentence where a view gave one."""
     said = str(exception) if exception and str(exception) else "Your roles do not include this."
-    return _page(request, 403, "This is not yours to do", f"{said} Nothing was changed. An administrator can grant roles.")
+    return _page(
+        request, 403, "This is not yours to do", f"{said} Nothing was changed. An administrator can grant roles."
+    )
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
@@ -58,7 +63,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _page(
-    request: HttpRequest, status: int, title: str, said: str, *, template: str = "errors/error.html", reference: str = ""
+    request: HttpRequest,
+    status: int,
+    title: str,
+    said: str,
+    *,
+    template: str = "errors/error.html",
+    reference: str = "",
 ) -> HttpResponse:
     if getattr(request, "htmx", False):
         note = f"Reference {reference}." if reference else ""

@@ -47,7 +47,9 @@ def images(request: Request) -> HttpResponse:
         "any": bool(everything),
         "used": sum(1 for shown in everything if shown.machines),
         "asked": {name: request.GET.get(name, "") for name in ("q", "owner", "region", "os", "use")},
-        "owners": sorted({(shown.image.owner, OWNERS.get(shown.image.owner, shown.image.owner)) for shown in everything}),
+        "owners": sorted(
+            {(shown.image.owner, OWNERS.get(shown.image.owner, shown.image.owner)) for shown in everything}
+        ),
         "owner_words": OWNERS,
         "regions": sorted({region for shown in everything for region in shown.regions}),
         "systems": sorted({shown.label for shown in everything}),

@@ -57,7 +57,9 @@ def instances(request: Request) -> HttpResponse:
     total = matching.count()
     sort = _sort(data)
     page = _page(matching, data=data, sort=sort, total=total)
-    selection = selection_of(data if posted and may_change else QueryDict(), visible=visible, matching=matching, total=total)
+    selection = selection_of(
+        data if posted and may_change else QueryDict(), visible=visible, matching=matching, total=total
+    )
 
     if data.get("act") == "change" and posted:
         if not may_change:

@@ -60,9 +60,7 @@ def sync_now(request: Request) -> HttpResponse:
     with transaction.atomic():
         regions = ask_now(clock=DatabaseClock())
         async_task("fleet.worker.sync")
-        record(
-            action="mirror.asked", subject=count(regions, "region"), actor=request.user, data={"regions": regions}
-        )
+        record(action="mirror.asked", subject=count(regions, "region"), actor=request.user, data={"regions": regions})
     if request.htmx:
         return toast(HttpResponse(status=204), "The worker reads the cloud again; the ages here follow.", status="run")
     return go(request, "overview")

@@ -8,10 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from fleet.changes.permissions import Act, acts_for
-from fleet.changes.policy import Policy
 from fleet.changes.queries import TO_NOTE, Grouped, grouped, left_out_of
 from fleet.changes.refused import Refused
 from fleet.changes.review import APPROVALS_NEEDED
+from fleet.engine.policy import Policy
 from fleet.lib.text import age, count, listed
 from fleet.models import Approval, Change, ChangeState, Decision, Login
 from fleet.web.htmx import Request

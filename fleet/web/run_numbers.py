@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.changes.policy import Policy
 from fleet.engine.admission import Counts, counts
+from fleet.engine.policy import Policy
 from fleet.lib.text import age
 from fleet.models import Change, ChangeState, Outcome, ReplacementState
 from fleet.models.replacements import LIVE

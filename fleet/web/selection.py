@@ -26,7 +26,9 @@ class Selection:
         return sorted(self.picked - {row.pk for row in rows})
 
 
-def selection_of(data: QueryDict, *, visible: QuerySet[Instance], matching: QuerySet[Instance], total: int) -> Selection:
+def selection_of(
+    data: QueryDict, *, visible: QuerySet[Instance], matching: QuerySet[Instance], total: int
+) -> Selection:
     """Read the selection from the form (one query, two with "all") and do what the bulk bar's buttons ask.
 
     Ids that the person may not see are dropped. "All matching" is resolved to ids here, never later, and adds to what is
@@ -46,5 +48,7 @@ def selection_of(data: QueryDict, *, visible: QuerySet[Instance], matching: Quer
         said = f"{len(picked):,} machines are selected, and a change holds at most {MOST:,}. Take some out."
         return Selection(picked, said)
     if act == "change" and not picked:
-        return Selection(refused="No machine is selected. Tick the machines whose system is to change, then press again.")
+        return Selection(
+            refused="No machine is selected. Tick the machines whose system is to change, then press again."
+        )
     return Selection(picked)

@@ -9,9 +9,9 @@ from fleet.web.scope import covered, wholly_covered
 def to_review(user: User) -> QuerySet[Change]:
     """Return the changes in review that the person may approve: an approver of all its machines with no hand in it."""
     hand = Contributor.objects.filter(change=OuterRef("pk"), user=user.pk)
-    return Change.objects.filter(wholly_covered(user, Role.APPROVER), ~Exists(hand), state=ChangeState.IN_REVIEW).exclude(
-        author=user.pk
-    )
+    return Change.objects.filter(
+        wholly_covered(user, Role.APPROVER), ~Exists(hand), state=ChangeState.IN_REVIEW
+    ).exclude(author=user.pk)
 
 
 def to_start(user: User) -> QuerySet[Change]:

@@ -23,7 +23,9 @@ def asked(line: str) -> tuple[str, str, str | None]:
 
 
 @pytest.mark.parametrize(
-    "table", [reference.actions_table, reference.cases_table, reference.requests_table], ids=lambda table: table.__name__
+    "table",
+    [reference.actions_table, reference.cases_table, reference.requests_table],
+    ids=lambda table: table.__name__,
 )
 def test_the_tables_are_the_generated_ones(table: Callable[[], list[str]]) -> None:
     assert "\n".join(table()) in README

@@ -13,8 +13,8 @@ from django.db import connection
 from django.db.models import AutoField, Model
 
 from fleet.changes import checking, drafting, review, running
-from fleet.changes.policy import Policy as Policy
 from fleet.engine import loop
+from fleet.engine.policy import Policy as Policy
 from fleet.inventory.credentials import client_for
 from fleet.inventory.sync import sync_all
 from fleet.lib.clock import Clock, DatabaseClock

@@ -210,9 +210,7 @@ def test_another_format_is_refused_and_not_recorded(client: Client) -> None:
     assert not AuditEvent.objects.exists()
 
 
-def test_an_export_reads_batch_by_batch(
-    client: Client, auditor: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_reads_batch_by_batch(client: Client, auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.web.audit_export.BATCH", 7)
     for number in range(30):
         record(action="person.refused", subject=f"act {number}", actor=auditor)

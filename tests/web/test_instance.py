@@ -26,9 +26,7 @@ def client(operator: User) -> Client:
     return signed_in(operator)
 
 
-def test_the_page_of_a_machine_tells_its_facts_disks_and_changes(
-    client: Client, operator: User, prod: Account
-) -> None:
+def test_the_page_of_a_machine_tells_its_facts_disks_and_changes(client: Client, operator: User, prod: Account) -> None:
     one = machine(prod, 1, os_name=CENTOS, image_id="centos_7", locks=["security"])
     machine(prod, 2, os_name=CENTOS)
     image(prod, "centos_7", name="our CentOS", os_name=CENTOS)
@@ -56,9 +54,7 @@ def test_the_page_of_a_machine_tells_its_facts_disks_and_changes(
     assert f'by <a href="{reverse("change", args=[made.pk])}">#{made.pk}</a>' in text
 
 
-def test_a_machine_in_an_open_change_says_why_the_button_is_off(
-    client: Client, operator: User, prod: Account
-) -> None:
+def test_a_machine_in_an_open_change_says_why_the_button_is_off(client: Client, operator: User, prod: Account) -> None:
     one = machine(prod, 1)
     assert '<button class="btn primary">Change OS</button>' in client.get(f"/instances/{one.pk}").text
     change(operator, [one])

@@ -119,9 +119,7 @@ def test_what_runs_elsewhere_is_not_shown(running: list[Replacement]) -> None:
 # --- What failed.
 
 
-def test_failures_are_clustered_by_cause_and_forgotten_after_a_week(
-    operator: User, machines: list[Instance]
-) -> None:
+def test_failures_are_clustered_by_cause_and_forgotten_after_a_week(operator: User, machines: list[Instance]) -> None:
     made = change(operator, machines, state="finished")
     for one in machines[:3]:
         replacement(made, one, "failed", "failed_untouched", error_code="QuotaExceed", note="Quota used up; old intact")

@@ -18,15 +18,12 @@ def operator() -> User:
     return person("operator", Role.OPERATOR)
 
 
-
 def _trail() -> list[tuple[str, str]]:
     return list(AuditEvent.objects.order_by("number").values_list("action", "actor_name"))
 
 
 def test_it_signs_in_goes_where_one_came_from_and_records_it(operator: User) -> None:
-    answer = Client().post(
-        "/sign-in", {"username": "operator", "password": PASSWORD, "next": "/instances?q=web"}
-    )
+    answer = Client().post("/sign-in", {"username": "operator", "password": PASSWORD, "next": "/instances?q=web"})
     assert (answer.status_code, answer["Location"]) == (302, "/instances?q=web")
     assert _trail() == [("person.signed_in", "operator")]
 

@@ -19,9 +19,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--host", default="127.0.0.1", help="address to listen on (only this machine: 127.0.0.1)"
-        )
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (only this machine: 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port of the site")
         parser.add_argument("--emulator-port", type=int, default=8700, help="port of the emulated cloud")
         parser.add_argument(
