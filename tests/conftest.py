@@ -3,7 +3,9 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,9 @@ from tests.support import databases
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator, emulator_process
 
+LONG = ("slow", "browser", "process")  # marks, the longest first
+REPORTED = "reported"
+
 
 def pytest_configure() -> None:
     """Replace what a running `up` may have left in var/, and what only makes tests slow."""
@@ -26,12 +31,18 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse what would flush tables: the audit trail cannot be emptied."""
+    """Refuse what would flush tables, keep together what shares a world, and put the long ones first."""
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker and (marker.kwargs.get("transaction") or marker.args):
             raise pytest.UsageError(f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)")
+        if item.get_closest_marker("browser"):
+            # One site and one Chromium a module: two processes that share its tests would start them twice.
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    # With several processes the run ends with its last test: what takes long must not begin late.
+    items.sort(key=lambda item: next((at for at, mark in enumerate(LONG) if item.get_closest_marker(mark)), len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +69,9 @@ def database_url(lifeline: Lifeline, session_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(database_url: str) -> None:
+def django_db_modify_db_settings(database_url: str, worker_id: str) -> None:
     """Let pytest-django make its database on our server."""
-    databases.point_django_at(url=database_url)
+    databases.point_django_at(url=database_url, worker=worker_id)
 
 
 @pytest.fixture(scope="session")
@@ -111,8 +122,19 @@ def emulator(emulator_server: Emulator) -> Emulator:
     return emulator_server
 
 
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a line at the end of the run, also when all is green, from whichever process the test runs in."""
+    return partial(record_property, REPORTED)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Repeat, next to the closing line, which of the checks before the tests failed."""
+    """Print what tests had to report; repeat, next to the closing line, which of the checks before the tests failed."""
+    for each in chain.from_iterable(terminalreporter.stats.values()):
+        if getattr(each, "when", "") == "call":
+            for name, line in each.user_properties:
+                if name == REPORTED:
+                    terminalreporter.line(line)
     failed = os.environ.get("FLEET_FAILED_CHECKS")
     if failed:
         terminalreporter.section("checks", red=True, bold=True)

@@ -21,7 +21,6 @@ from tests.support.emulator import Emulator
 from tests.support.leftovers import processes_of, wait_until_gone
 
 MACHINES = 90
-REPORTED: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +81,7 @@ def open_window(browser: Browser, world: World) -> Iterator[Callable[..., Page]]
         yield opened
 
 
-@pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Say a line at the end of the run, also when all is green."""
-    return request.config.stash.setdefault(REPORTED, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests had to report."""
-    for line in terminalreporter.config.stash.get(REPORTED, []):
-        terminalreporter.line(line)
-
-
+@pytest.hookimpl(tryfirst=True)  # before tests/conftest.py looks for the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the browser's tests out where there is no browser: `manage.py test` says so and fails."""
     here = Path(__file__).parent

@@ -86,12 +86,11 @@ class Emulated:
 
         return cls(world, clock, app, Client(here))
 
-    def fresh(self) -> None:
-        """Begin again, at the same time, with nobody known to the gate."""
+    def fresh(self, *, instances: int) -> None:
+        """Begin again with so many machines, at the same time, with nobody known to the gate, whatever a test has set."""
         self.clock.advance(seconds=START - self.clock.now())
         self.app.gate = Gate([AccessKey("emulator", "emulator-secret")])
-        kept = self.world.settings
-        self.world.settings = Settings(instances=kept.instances, seed=kept.seed, token_key=kept.token_key)
+        self.world.settings = Settings(instances=instances, token_key=self.world.settings.token_key)
         self.world.reset()
 
     def pass_time(self, seconds: float) -> None:

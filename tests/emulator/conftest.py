@@ -7,6 +7,7 @@ import pytest
 from tests.emulator.caller import Emulated
 
 Make = Callable[..., Emulated]
+MACHINES = 120
 
 
 @pytest.fixture
@@ -17,11 +18,11 @@ def make() -> Make:
 
 @pytest.fixture(scope="session")
 def _shared() -> Emulated:
-    return Emulated.make(instances=120)
+    return Emulated.make(instances=MACHINES)
 
 
 @pytest.fixture
 def emu(_shared: Emulated) -> Emulated:
     """An emulator with a fresh fleet, edition 2018, and durations of 30, 60 and 40 s."""
-    _shared.fresh()
+    _shared.fresh(instances=MACHINES)
     return _shared

@@ -37,6 +37,6 @@ def test_threads_see_the_same_database(committed_db: CommittedDatabase) -> None:
 
 
 @pytest.mark.django_db
-def test_rolled_back_tests_use_the_migrated_database() -> None:
-    assert connection.settings_dict["NAME"] == "test_fleet"
+def test_rolled_back_tests_use_the_migrated_database_of_their_process(worker_id: str) -> None:
+    assert connection.settings_dict["NAME"] == f"test_fleet_{worker_id}"
     assert not Heartbeat.objects.exists()

@@ -10,6 +10,7 @@ import pytest
 
 from fleet.management import browser, checks
 from fleet.management.checks import Check
+from fleet.management.commands.test import spread
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,23 +42,62 @@ def test_arguments_go_to_pytest_and_its_closing_line_is_the_last(tmp_path: Path)
     done = manage_test(str(tmp_path), "-q", "-k", "surroundings and not left_out")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.match(r"1 passed, 1 deselected in [\d.]+s", done.stdout.splitlines()[-1])
+    assert re.match(r"1 passed in [\d.]+s", done.stdout.splitlines()[-1])
     assert re.search(r"PostgreSQL +ready +[\d.]+ s", done.stdout)
     assert "ruff" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["tests/web"],
+        ["tests/web/test_base.py", "-q"],
+        ["-m", "not browser", "--durations=9"],
+        ["-k", "size", "--deselect=a.py::b"],
+    ],
+)
+def test_folders_and_files_run_on_several_processes(arguments: list[str]) -> None:
+    assert spread(arguments=arguments, cores=2)[:2] == ["-n", "2"]
+    assert spread(arguments=arguments, cores=64)[:2] == ["-n", "8"]
+    assert spread(arguments=arguments, cores=1) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", ["tests/a.py::test_b", "-x", "-qx", "-sv", "--pdb", "--maxfail=1", "--capture=no", "-n0", "-n 3"]
+)
+def test_one_test_a_debugger_or_ones_own_number_of_processes_is_left_alone(arguments: str) -> None:
+    assert spread(arguments=["tests/web", *arguments.split()], cores=2) == []
+
+
+def test_what_tests_report_and_which_checks_failed_is_said_at_the_end_whatever_process_they_ran_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_FAILED_CHECKS", "bad")
+    (tmp_path / "test_both.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('turn', range(2))\n"
+        "def test_both(report, worker_id, turn):\n"
+        "    report(f'{worker_id} was here')\n"
+    )
+
+    done = manage_test(str(tmp_path), "-p", "tests.conftest", "-q", "-n2")
+
+    lines = done.stdout.splitlines()
+    assert {"gw0 was here", "gw1 was here", "FAILED before the tests: bad (see above)"} <= set(lines)
+    assert lines[-1].startswith("2 passed")
 
 
 def test_a_failing_test_fails_the_command(tmp_path: Path) -> None:
     (tmp_path / "test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
 
-    done = manage_test(str(tmp_path), "-q")
+    done = manage_test(str(tmp_path), "-q", "-n0")
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("1 failed")
 
 
-def test_failed_checks_are_shown_whole_and_named_again_before_the_closing_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_checks_are_shown_whole(tmp_path: Path) -> None:
     said: list[str] = []
     pair = [
         Check(name="good", command=[sys.executable, "-c", "print('fine')"]),
@@ -78,11 +118,6 @@ def test_failed_checks_are_shown_whole_and_named_again_before_the_closing_line(
     assert re.search(r"bad +FAILED", text)
     assert "because" in text
     assert "fine" not in text
-
-    monkeypatch.setenv("FLEET_FAILED_CHECKS", "bad")
-    lines = manage_test("tests/process/test_pulse.py", "-q").stdout.splitlines()
-    assert "FAILED before the tests: bad (see above)" in lines
-    assert re.search(r"\d+ passed", lines[-1])
 
 
 def test_a_named_chromium_goes_first_and_one_that_does_not_start_is_passed_over(

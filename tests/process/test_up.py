@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from fleet.management.processes import free_port, wait_for
@@ -69,7 +69,8 @@ def test_killed_it_leaves_nothing_and_the_next_one_goes_on(var: Path) -> None:
         ports = {"port": first.port, "emulator_port": emulator_port(var)}
         emulated(ports).patch_instance(EXAMPLE, InstanceName="renamed-before-the-kill")
         first.process.kill()
-    with up(folder=var, **ports) as second:  # at once: it waits until the ports and the folder are free
+    # At once: it waits until the ports and the folder are free.
+    with up(folder=var, port=ports["port"], emulator_port=ports["emulator_port"]) as second:
         second.wait_for(READY, seconds=START_WITHIN)
         assert second.password() == first.password()
         assert second.get("/sign-in")[0] == 200

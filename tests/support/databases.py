@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 from django.conf import settings
@@ -17,8 +18,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fleet.management.lifeline import Lifeline
 from fleet.management.postgres import EmbeddedPostgres
-
-TEMPLATE = "test_fleet_template"
 
 
 @contextmanager
@@ -36,18 +35,23 @@ def database_server(*, folder: Path, lifeline: Lifeline) -> Iterator[str]:
         server.stop()
 
 
-def point_django_at(*, url: str) -> None:
-    """Let Django, whose settings were read before the server had an address, connect to `url`."""
+def point_django_at(*, url: str, worker: str) -> None:
+    """Let Django, whose settings were read before the server had an address, connect to `url`.
+
+    `worker` names the process among those that run tests on the one server: its databases bear that name.
+    """
     parts = conninfo_to_dict(url)
+    name = parts.pop("dbname", "fleet")
     found = {
-        "NAME": parts.pop("dbname", "fleet"),
+        "NAME": name,
+        "TEST": _described().get("TEST", {}) | {"NAME": f"test_{name}_{worker}"},
         "USER": parts.pop("user", ""),
         "PASSWORD": parts.pop("password", ""),
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
-        "OPTIONS": settings.DATABASES["default"]["OPTIONS"] | parts,
+        "OPTIONS": _described()["OPTIONS"] | parts,
     }
-    settings.DATABASES["default"].update(found)
+    _described().update(found)
     # A connection object may exist already; it reads these on connecting.
     for each in connections.all(initialized_only=True):
         each.settings_dict.update(found)
@@ -55,18 +59,18 @@ def point_django_at(*, url: str) -> None:
 
 def make_test_database() -> None:
     """Make and migrate the database of the tests that roll back, and keep a fresh copy to make others from."""
-    setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    setup_databases(verbosity=0, interactive=False)
     connection.close()
     with _server() as server:
-        drop(name=TEMPLATE, server=server)
-        _create(name=TEMPLATE, template=settings.DATABASES["default"]["NAME"], server=server)
+        drop(name=_template(), server=server)
+        _create(name=_template(), template=_described()["NAME"], server=server)
 
 
 def drop_test_databases() -> None:
     """Drop what `make_test_database` made: DATABASE_URL may name a server that outlives the tests."""
     connections.close_all()
     with _server() as server:
-        for name in (TEMPLATE, settings.DATABASES["default"]["NAME"]):
+        for name in (_template(), _described()["NAME"]):
             drop(name=name, server=server)
 
 
@@ -86,8 +90,8 @@ def committed_database() -> Iterator[CommittedDatabase]:
     """
     name = f"test_fleet_{secrets.token_hex(6)}"
     with _server() as server:
-        _create(name=name, template=TEMPLATE, server=server)
-    before, outside = settings.DATABASES["default"]["NAME"], os.environ.get("DATABASE_URL")
+        _create(name=name, template=_template(), server=server)
+    before, outside = _described()["NAME"], os.environ.get("DATABASE_URL")
     url = _address(database=name)
     _switch(name)
     os.environ["DATABASE_URL"] = url
@@ -108,6 +112,15 @@ def drop(*, name: str, server: "psycopg.Connection[tuple[object, ...]]") -> None
     server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def _described() -> dict[str, Any]:
+    # The very dictionary that connections of other threads are made from.
+    return cast("dict[str, Any]", settings.DATABASES["default"])
+
+
+def _template() -> str:
+    return f"{_described()['TEST']['NAME']}_template"
+
+
 def _create(*, name: str, template: str, server: "psycopg.Connection[tuple[object, ...]]") -> None:
     # Autovacuum may look into the template at this very moment; it leaves by itself.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
@@ -125,8 +138,7 @@ def _create(*, name: str, template: str, server: "psycopg.Connection[tuple[objec
 
 def _switch(name: str) -> None:
     connections.close_all()
-    # The very dictionary that connections of other threads are made from.
-    settings.DATABASES["default"]["NAME"] = name
+    _described()["NAME"] = name
     for each in connections.all(initialized_only=True):
         each.settings_dict["NAME"] = name
 
@@ -138,7 +150,7 @@ def _server() -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
 
 
 def _address(*, database: str) -> str:
-    described = settings.DATABASES["default"]
+    described = _described()
     return make_conninfo(
         **described["OPTIONS"],
         dbname=database,

@@ -1,5 +1,11 @@
-"""`manage.py test`: every check and every test; with arguments, pytest with these and nothing else."""
+"""`manage.py test`: every check and every test; with arguments, pytest with these and nothing else.
 
+Tests run on several processes at once, unless one test alone is asked for, or what only one process can do: stop at the
+first failure, a debugger, no capture. Whoever gives `-n` decides himself.
+"""
+
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -22,9 +28,12 @@ NO_CHROMIUM = (
     "There is no Chromium here and none could be installed: the browser tests are left out, and the run "
     "counts as failed. Install Chromium, or name one in FLEET_CHROMIUM."
 )
-FAILED_CHECKS = (
-    "FLEET_FAILED_CHECKS"  # read by tests/conftest.py, which repeats it just before the closing line
+FAILED_CHECKS = "FLEET_FAILED_CHECKS"  # read by tests/conftest.py, which repeats it just before the closing line
+# One test (file::test), or options of pytest: -x, -s, also within a group such as -qx, -n, and long names.
+ALONE = re.compile(
+    r"^[^-].*::|^-[qvxsl]*[xs]|^-n|^--(exitfirst|maxfail|capture|pdb|trace|numproc|collect-only|co\b|fixtures)"
 )
+MOST_PROCESSES = 8  # each has a migrated database and an emulator of its own
 
 
 class Command(BaseCommand):
@@ -39,23 +48,29 @@ class Command(BaseCommand):
         sys.exit(run_tests(arguments=[str(each) for each in args], say=_say))
 
 
-def run_tests(*, arguments: list[str], say: Callable[[str], None]) -> int:
-    """Run what `arguments` ask for on a database of its own, and return the exit code."""
+def run_tests(
+    *,
+    arguments: list[str],
+    say: Callable[[str], None],
+    added: dict[str, str] | None = None,
+    output: IO[str] | None = None,
+) -> int:
+    """Run what `arguments` ask for on a database of its own, and return the exit code.
+
+    `added` goes into the tests' environment; pytest writes to `output`, else to the terminal.
+    """
     signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryDirectory(prefix="fleet-test-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # the database's own user must get through
         lifeline = Lifeline()
-        server = EmbeddedPostgres(
-            folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False
-        )
+        server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False)
         try:
             begin = time.monotonic()
-            environment = clean_environment(
-                without_proxies=True, FLEET_VAR=str(folder), DATABASE_URL=server.start()
-            )
+            surroundings = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
+            environment = clean_environment(without_proxies=True, **surroundings)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
-            return _run(arguments=arguments, environment=environment, say=say)
+            return _run(arguments=arguments, environment=environment, say=say, output=output)
         except Refused as refused:
             say(str(refused))
             return 1
@@ -64,7 +79,17 @@ def run_tests(*, arguments: list[str], say: Callable[[str], None]) -> int:
             lifeline.close()
 
 
-def _run(*, arguments: list[str], environment: dict[str, str], say: Callable[[str], None]) -> int:
+def spread(*, arguments: list[str], cores: int) -> list[str]:
+    """Return pytest's options for several processes, one a core; none where one process is to do it all."""
+    if cores < 2 or any(ALONE.search(each) for each in arguments):
+        return []
+    # In the order in which tests/conftest.py puts them, the long ones first, and groups together.
+    return ["-n", str(min(cores, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+
+
+def _run(
+    *, arguments: list[str], environment: dict[str, str], say: Callable[[str], None], output: IO[str] | None
+) -> int:
     whole = not arguments
     begin = time.monotonic()
     chromium = browser.find(install=whole, say=say)
@@ -76,16 +101,15 @@ def _run(*, arguments: list[str], environment: dict[str, str], say: Callable[[st
         arguments = ["-m", "not browser"]
     failed = []
     if whole:
-        outcomes = checks.run(
-            checks=checks.all_checks(root=settings.ROOT), root=settings.ROOT, environment=environment
-        )
+        outcomes = checks.run(checks=checks.all_checks(root=settings.ROOT), root=settings.ROOT, environment=environment)
         failed = checks.report(outcomes=outcomes, say=say)
         environment[FAILED_CHECKS] = ", ".join(failed)
-    code = _pytest(arguments=arguments, environment=environment)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    code = _pytest([*spread(arguments=arguments, cores=cores), *arguments], environment=environment, output=output)
     return code or (1 if failed or (whole and not chromium) else 0)
 
 
-def _pytest(*, arguments: list[str], environment: dict[str, str]) -> int:
+def _pytest(arguments: list[str], *, environment: dict[str, str], output: IO[str] | None) -> int:
     """Run pytest on this terminal (a debugger works); Ctrl-C reaches pytest directly, which then ends."""
     before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
@@ -93,6 +117,7 @@ def _pytest(*, arguments: list[str], environment: dict[str, str]) -> int:
             [sys.executable, "-m", "pytest", *arguments],
             cwd=settings.ROOT,
             env=environment,
+            stdout=output,
             preexec_fn=tied_to_parent(stop_with=signal.SIGTERM),
         )
         try:
