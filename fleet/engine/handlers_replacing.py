@@ -1,25 +1,21 @@
 """The line of no return: ReplaceSystemDisk, sent at most once in effect, whatever dies.
 
 For each machine, in this order: the reading (fresh), the gates, the quota, the committed intent with its token, the call,
-the committed answer. After an unclear outcome the disk id decides: still the approved one and the intent young, the same
-call with the same token; another one, never again.
+the committed answer. What follows from record and reading is decided in `protocol`; here it becomes moves, fields and
+sentences.
 
 What no client can prevent is another actor between our reading and our call: the API has no "expected disk id".
 """
 
-from datetime import timedelta
+from datetime import datetime
 
 from fleet.engine.batch import Batch, told
 from fleet.engine.handlers_before import drift
-from fleet.engine.results import Move, Result, State, Wait, held, poll_after, put_back
+from fleet.engine.protocol import Record, Seen, Step, decide
+from fleet.engine.results import Move, Result, State, Wait, held, put_back
 from fleet.engine.sending import send
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
-
-RESEND_WINDOW = timedelta(minutes=10)
-# How far our clock and the provider's may stand apart. The reading just before the intent still showed the approved disk, so
-# that nothing older than that can be mistaken for ours.
-CLOCKS_APART = timedelta(seconds=60)
 
 
 def replacing(batch: Batch) -> dict[int, Result]:
@@ -27,7 +23,7 @@ def replacing(batch: Batch) -> dict[int, Result]:
     results: dict[int, Result] = {}
     to_send: list[Replacement] = []
     for row in batch.rows:
-        result = _look(row, batch.reading(row), batch)
+        result = look(row, batch.reading(row), batch.now, soon=batch.pace(row))
         if result is None:
             to_send.append(row)
         else:
@@ -37,61 +33,79 @@ def replacing(batch: Batch) -> dict[int, Result]:
     return results
 
 
-def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
-    """Return what follows from the reading alone; None means that the call may go out."""
-    elapsed = (batch.now - row.entered_at).total_seconds()
-    if not reading.exists:
-        return held(row, "The machine no longer exists, and its disk may have been replaced before.")
-    if reading.disk_id != row.target.seen["disk_id"]:
-        return _other_disk(row, reading, elapsed)
-    if row.new_disk_id:
-        return Wait(poll_after(elapsed), "The cloud answered; the new disk does not show yet.")
-    if difference := drift(row, reading):
-        return put_back(row, Outcome.SKIPPED_DRIFT, difference)
-    if row.first_sent_at and batch.now - row.first_sent_at > RESEND_WINDOW:
-        return held(
-            row,
-            "The answer was lost and the time in which the same call may be sent again is over. Its disk is still the old one."
-            " Nothing is sent before a person has looked.",
-        )
-    if reading.status != "Stopped":
-        return Move(
-            State.STOPPING, f"It is {reading.status.lower()} again and is stopped once more.", {"asked_at": None}
-        )
-    if reading.snapshot_running:
-        return Wait(max(5.0, poll_after(elapsed)), "A snapshot of its disk is being made.")
-    return None
+def record_of(row: Replacement, now: datetime) -> Record:
+    """Return what is on record about a row, as the protocol takes it."""
+    return Record(
+        approved_disk=row.target.seen["disk_id"],
+        approved_size=row.target.seen["size"],
+        image=row.image_id,
+        size=row.change.disk_size,
+        sent_ago=_seconds(row.first_sent_at, now),
+        new_disk=row.new_disk_id,
+    )
 
 
-def _other_disk(row: Replacement, reading: Reading, elapsed: float) -> Result:
-    """The disk is not the approved one any more: never send again, only find out whose disk this is."""
-    if row.first_sent_at is None:
-        return put_back(row, Outcome.SKIPPED_DRIFT, drift(row, reading))
-    if not row.new_disk_id:
-        if not _is_ours(row, reading):
+def seen_of(reading: Reading, image: str, now: datetime) -> Seen:
+    """Return what a reading showed, as the protocol takes it; `image` is the one that was asked for."""
+    return Seen(
+        exists=reading.exists,
+        disk=reading.disk_id,
+        disk_size=reading.disk_size,
+        disk_image=reading.disk_image_id,
+        disk_age=_seconds(reading.disk_created_at, now),
+        ready=reading.disk_status == "In_use" and reading.image_id == image and not reading.locks,
+        stopped=reading.status == "Stopped",
+        snapshot_running=bool(reading.snapshot_running),
+    )
+
+
+def look(row: Replacement, reading: Reading, now: datetime, *, soon: float) -> Result | None:
+    """Return what follows from record and reading, `soon` being when to look again; None: the call may go out."""
+    record = record_of(row, now)
+    step = decide(record, seen_of(reading, record.image, now))
+    disk = reading.disk_id or "gone"
+    match step:
+        case Step.SEND:
+            return None
+        case Step.STOP:
+            note = f"It is {reading.status.lower()} again and is stopped once more."
+            return Move(State.STOPPING, note, {"asked_at": None})
+        case Step.SKIP:
+            return put_back(row, Outcome.SKIPPED_DRIFT, drift(row, reading))
+        case Step.WAIT_SNAPSHOT:
+            return Wait(max(5.0, soon), "A snapshot of its disk is being made.")
+        case Step.WAIT_RUNNING:
+            note = f"The answer to our call was lost, and it is {reading.status.lower()} again. It is only looked at."
+            return Wait(soon, note)
+        case Step.WAIT_SHOWN:
+            known = "The cloud answered" if row.new_disk_id else "The answer was lost"
+            return Wait(soon, f"{known}; the new disk does not show yet.")
+        case Step.WAIT_READY:
+            return Wait(soon, "The new disk is being made.")
+        case Step.ADOPT:
+            adopted = told(row, "instance.adopted", new_disk=reading.disk_id, old_disk=record.approved_disk)
+            fields = {"new_disk_id": reading.disk_id, "outcome": Outcome.ADOPTED}
+            return Wait(0, "The answer was lost; the new disk is ours by image, size and time.", fields, [adopted])
+        case Step.RESTORE:
+            return Move(State.RESTORING, "The new disk is in use.")
+        case Step.HOLD_GONE:
+            return held(row, "The machine no longer exists, and its disk may have been replaced before.")
+        case Step.HOLD_WINDOW_OVER:
+            shown = "Its disk is still the old one." if reading.disk_id else "It shows no system disk."
             return held(
                 row,
-                f"Its system disk is now {reading.disk_id}, which is not provably ours: the answer to our call was lost.",
+                "The answer was lost and the time in which the same call may be sent again is over."
+                f" {shown} Nothing is sent before a person has looked.",
             )
-        adopted = told(row, "instance.adopted", new_disk=reading.disk_id, old_disk=row.target.seen["disk_id"])
-        fields = {"new_disk_id": reading.disk_id, "outcome": Outcome.ADOPTED}
-        return Wait(0, "The answer was lost; the new disk is ours by image, size and time.", fields, [adopted])
-    if reading.disk_id != row.new_disk_id:
-        return held(
-            row, f"Its system disk is {reading.disk_id}; our call made {row.new_disk_id}. Somebody else was here."
-        )
-    if reading.disk_status != "In_use" or reading.image_id != row.change.image_id or reading.locks:
-        return Wait(poll_after(elapsed), "The new disk is being made.")
-    return Move(State.RESTORING, "The new disk is in use.")
+        case Step.HOLD_CHANGED:
+            return held(row, f"The answer to our call was lost, and the machine has changed: {drift(row, reading)}")
+        case Step.HOLD_NOT_OURS:
+            return held(
+                row, f"Its system disk is now {disk}, which is not provably ours: the answer to our call was lost."
+            )
+        case Step.HOLD_ANOTHER:
+            return held(row, f"Its system disk is {disk}; our call made {row.new_disk_id}. Somebody else was here.")
 
 
-def _is_ours(row: Replacement, reading: Reading) -> bool:
-    """Say whether a disk fits our lost call: image and size as asked, made after the intent by the provider's clock."""
-    wanted = row.change.disk_size
-    return (
-        row.first_sent_at is not None
-        and reading.disk_image_id == row.change.image_id
-        and (wanted is None or reading.disk_size == wanted)
-        and reading.disk_created_at is not None
-        and reading.disk_created_at >= row.first_sent_at - CLOCKS_APART
-    )
+def _seconds(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else (now - since).total_seconds()

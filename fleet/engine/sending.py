@@ -1,32 +1,39 @@
-"""The irreversible call itself: gates, quota, intent, call."""
+"""The irreversible call itself: gates, quota, intent, call, and what its answer means (`protocol.judge`)."""
 
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from fleet.audit.trail import record_all
-from fleet.cloud import CloudError, ReplaceAnswer
+from fleet.cloud import CloudError, ReplaceAnswer, Verdict
 from fleet.cloud.transport import REPLACE_TIMEOUT
 from fleet.engine.batch import Batch, later, told
-from fleet.engine.gates import approved_leaves, closed
+from fleet.engine.gates import approved_leaves, closed, passing
 from fleet.engine.passwords import open_password
+from fleet.engine.permits import may_begin
+from fleet.engine.protocol import After, Answer, judge, may_leave
 from fleet.engine.results import Move, Result, State, Wait, held, put_back
-from fleet.inventory.quota import take
+from fleet.engine.returning import marked
+from fleet.inventory.quota import take, used
 from fleet.lib.canonical import digest
 from fleet.lib.secret import SealBroken, Secret
-from fleet.models import Account, Change, Login, Outcome, Replacement
+from fleet.models import Account, AuditEvent, Change, ChangeState, Login, Outcome, Replacement
 
 ACTION = "ReplaceSystemDisk"
-READING_LASTS = 10.0  # seconds: the call goes out on a reading no older than this
+GATE_CLOSED = "FleetOS.GateClosed"
 THREADS = 8
-MOST_AT_ONCE = 40  # as many as the threads send while the reading is fresh
-HELD_CODES = frozenset(
-    {"IdempotentParameterMismatch", "IdempotenceParamNotMatch", "InvalidIdempotenceParameter.Mismatch"}
-)
-PASSING_CODES = frozenset({"DiskCreatingSnapshot", "IncorrectDiskStatus.CreatingSnapshot"})
+REFUSALS = {
+    "IdempotentParameterMismatch": Answer.TOKEN_TAKEN,
+    "IdempotenceParamNotMatch": Answer.TOKEN_TAKEN,
+    "InvalidIdempotenceParameter.Mismatch": Answer.TOKEN_TAKEN,
+    "DiskCreatingSnapshot": Answer.NOT_NOW,
+    "IncorrectDiskStatus.CreatingSnapshot": Answer.NOT_NOW,
+    "IncorrectInstanceStatus": Answer.NOT_STOPPED,
+}
 
 
 def token_of(row: Replacement) -> str:
@@ -42,21 +49,29 @@ def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
         open_rows, stopped = _through_the_gates(batch, change_rows)
         results |= stopped
         cleared += open_rows
-    results |= {row.pk: Wait(0, "It waits for its turn.") for row in cleared[MOST_AT_ONCE:]}
-    cleared = cleared[:MOST_AT_ONCE]
     granted = take(
         batch.account, batch.region, ACTION, wanted=len(cleared), limit=batch.account.replace_quota, now=batch.now
     )
     for row in cleared[granted:]:
+        opens = next_minute(batch.now) - batch.now
         results[row.pk] = Wait(
-            60 - batch.now.second + 1, "The quota of this minute is used up; it goes on in the next one."
+            opens.total_seconds(), "The quota of this minute is used up; it goes on in the next one."
         )
     first_time = {row.pk for row in cleared if row.first_sent_at is None}
     intended = _commit_intent(cleared[:granted], batch.now)
     answers = _call_all(batch, intended)
-    return results | {
-        row.pk: _judge(row, answers[row.pk], batch.now, first_time=row.pk in first_time) for row in intended
-    }
+    return results | {row.pk: judged(row, answers[row.pk], batch, first_time=row.pk in first_time) for row in intended}
+
+
+def next_minute(now: datetime) -> datetime:
+    """Return when the next window of the quota opens; a moment later, so that no clock stands before it."""
+    return now.replace(second=0, microsecond=0) + timedelta(seconds=60.2)
+
+
+def next_minute_if_full(account_id: int, region: str, now: datetime) -> datetime | None:
+    """Return when calls may go out again where this minute's are used up, else None."""
+    account = Account.objects.get(pk=account_id)
+    return next_minute(now) if used(account, region, ACTION, now=now) >= account.replace_quota else None
 
 
 def _by_change(rows: list[Replacement]) -> Iterable[list[Replacement]]:
@@ -74,21 +89,40 @@ def _through_the_gates(batch: Batch, rows: list[Replacement]) -> tuple[list[Repl
     stopped: dict[int, Result] = {}
     for row in rows:
         if why := closed(row, change, account, leaves, batch.now):
-            stopped[row.pk] = held(row, f"Not replaced: {why} The old system is intact, and the machine is stopped.")
+            stopped[row.pk] = _stopped(row, change, why, batch.now)
+        elif change.state == ChangeState.PAUSED and row.first_sent_at is None:
+            stopped[row.pk] = _back(row, "The change is paused.", batch.now)
     return [row for row in rows if row.pk not in stopped], stopped
+
+
+def _stopped(row: Replacement, change: Change, why: str, now: datetime) -> Result:
+    """What passes, or keeps the whole change waiting, sends an untouched machine back; anything else goes to a person."""
+    if row.first_sent_at is not None:
+        said = f"Not sent again: {why} The answer to the earlier call was lost; its disk was still the old one."
+        return held(row, said, code=GATE_CLOSED)
+    if passing(row, change, now) or may_begin(change, now):
+        return _back(row, why, now)
+    said = f"Not replaced: {why} The old system is intact, and the machine is stopped."
+    return held(row, said, code=GATE_CLOSED)
+
+
+def _back(row: Replacement, why: str, now: datetime) -> Wait:
+    return Wait(0, f"Not replaced now: {why} It goes back to what it was.", marked(now))
 
 
 @transaction.atomic
 def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
-    """Put token and time of the first sending on disk before anything leaves. A row that was overtaken drops out."""
+    """Put token and time of the first sending on disk before anything leaves.
+
+    A row that was overtaken, or called back, drops out.
+    """
     intended, events = [], []
     for row in rows:
         first = row.first_sent_at is None
         row.token = row.token or token_of(row)
         row.first_sent_at = row.first_sent_at or now
-        kept = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=State.REPLACING).update(
-            token=row.token, first_sent_at=row.first_sent_at
-        )
+        mine = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=State.REPLACING, returning=False)
+        kept = mine.update(token=row.token, first_sent_at=row.first_sent_at)
         if kept:
             intended.append(row)
             if first:
@@ -110,16 +144,18 @@ def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer 
         except SealBroken as broken:
             answers[row.pk] = str(broken)
     ready = [row for row in rows if row.pk not in answers]
-    read_at = time.monotonic() - max(0.0, (batch.clock.now() - batch.now).total_seconds())
+    oldest = min((batch.reading(row).read_at for row in ready), default=batch.now)
+    read_at = time.monotonic() - max(0.0, (batch.clock.now() - oldest).total_seconds())
 
     def call(row: Replacement) -> ReplaceAnswer | CloudError | str:
-        if time.monotonic() - read_at > READING_LASTS or batch.lease_left() < REPLACE_TIMEOUT + 5:
+        age = time.monotonic() - read_at
+        if not may_leave(reading_age=age, lease_left=batch.lease_left(), call_timeout=REPLACE_TIMEOUT):
             return ""
         change = row.change
         try:
             return batch.client.replace_system_disk(
                 instance_id=row.instance.instance_id,
-                image_id=change.image_id,
+                image_id=row.image_id,
                 size=change.disk_size,
                 key_pair=change.key_pair if change.login == Login.KEY_PAIR else "",
                 password=passwords[row.change_id],
@@ -134,45 +170,74 @@ def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer 
         return answers | dict(zip([row.pk for row in ready], pool.map(call, ready), strict=True))
 
 
-def _judge(row: Replacement, answer: ReplaceAnswer | CloudError | str, now: datetime, *, first_time: bool) -> Result:
-    if isinstance(answer, str):
-        # Nothing left this process: an intent that was made just now is taken back.
-        unsent = {"first_sent_at": None} if first_time else {}
-        if answer:
-            return held(row, f"Not replaced: {answer}. Set the password anew in a copy of the change.")
-        return Wait(0, "The reading was too old to act on; it is read again.", unsent)
+def judged(row: Replacement, answer: ReplaceAnswer | CloudError | str, batch: Batch, *, first_time: bool) -> Result:
+    """Say what follows from an answer, an error, or words (empty: too late) where nothing left; see `protocol.judge`."""
+    verdict = judge(_kind(answer), first=first_time)
+    fields: dict[str, object] = {} if verdict.intent_stands else {"first_sent_at": None}
     if isinstance(answer, ReplaceAnswer):
-        done = told(
-            row,
-            "instance.disk_replaced",
-            request_id=answer.request_id,
-            old_disk=row.target.seen["disk_id"],
-            new_disk=answer.disk_id,
-            image=row.change.image_id,
-            size=row.change.disk_size,
+        return _replaced(row, answer, batch.pace(row, since=batch.now))
+    if isinstance(answer, CloudError):
+        return _not_replaced(row, answer, verdict.then, fields, batch.now)
+    # Nothing left this process: an intent that was made just now is taken back.
+    if verdict.then is After.HOLD:
+        why = f"{answer}. Set the password anew in a copy of the change."
+        said = (
+            f"Not replaced: {why}" if first_time else f"Not sent again: {why} The answer to the earlier call was lost."
         )
-        fields = {"new_disk_id": answer.disk_id, "request_id": answer.request_id, "error_code": ""}
-        return Wait(1, "The new disk is being made.", fields, [done])
-    return _judge_error(row, answer, now, first_time=first_time)
+        return _with(held(row, said), fields)
+    return Wait(0, "The reading was too old to act on; it is read again.", fields)
 
 
-def _judge_error(row: Replacement, error: CloudError, now: datetime, *, first_time: bool) -> Result:
+def _kind(answer: ReplaceAnswer | CloudError | str) -> Answer:
+    if isinstance(answer, ReplaceAnswer):
+        return Answer.DISK
+    if isinstance(answer, str):
+        return Answer.CANNOT_SEND if answer else Answer.NOT_SENT
+    if answer.verdict is Verdict.WAIT:
+        return Answer.THROTTLED
+    if answer.verdict is Verdict.REFUSED:
+        return REFUSALS.get(answer.code, Answer.REFUSED)
+    # Also where the cloud says that this token is being worked on: then a call of ours was accepted.
+    return Answer.UNCLEAR
+
+
+def _replaced(row: Replacement, answer: ReplaceAnswer, soon: float) -> Wait:
+    done = told(
+        row,
+        "instance.disk_replaced",
+        request_id=answer.request_id,
+        old_disk=row.target.seen["disk_id"],
+        new_disk=answer.disk_id,
+        image=row.image_id,
+        size=row.change.disk_size,
+    )
+    fields = {"new_disk_id": answer.disk_id, "request_id": answer.request_id, "error_code": ""}
+    return Wait(soon, "The new disk is being made.", fields, [done])
+
+
+def _not_replaced(row: Replacement, error: CloudError, then: After, fields: dict[str, object], now: datetime) -> Result:
     said = {"code": error.code, "http_status": error.http_status}
     if again := later(error, now):
-        lost = told(row, "instance.answer_lost", request_id=error.request_id, **said)
-        return Wait(again.seconds, again.note, {"error_code": error.code}, [lost])
+        # Throttled is not accepted: only an answer that leaves it open is a lost one.
+        action = "instance.call_refused" if error.verdict is Verdict.WAIT else "instance.answer_lost"
+        event = told(row, action, request_id=error.request_id, **said)
+        return Wait(again.seconds, again.note, fields | {"error_code": error.code}, [event])
     refused = told(row, "instance.call_refused", request_id=error.request_id, **said)
-    if error.code in HELD_CODES:
-        return held(row, "The cloud knows this token with other parameters.", code=error.code, events=[refused])
-    if not first_time:
-        # An earlier call of this token may still land: a refusal now is no proof that nothing was done.
+    match then:
+        case After.LOOK_AGAIN:
+            return Wait(15, "A snapshot of its disk is being made.", fields | {"error_code": error.code}, [refused])
+        case After.STOP:
+            taken_back = fields | {"error_code": error.code, "asked_at": None}
+            return Move(State.STOPPING, "It was not stopped any more.", taken_back, [refused])
+        case After.END:
+            why = f"The cloud refused: {error.message}"
+            return _with(put_back(row, Outcome.FAILED_UNTOUCHED, why, code=error.code), fields, [refused])
+    if _kind(error) is Answer.TOKEN_TAKEN:
+        why = "The cloud knows this token with other parameters."
+    else:
         why = f"The answer to an earlier call was lost, and now the cloud refuses: {error.message}"
-        return held(row, why, code=error.code, events=[refused])
-    # A definite refusal of the only call: nothing was done, and the intent is taken back.
-    undone = {"first_sent_at": None, "error_code": error.code}
-    if error.code in PASSING_CODES:
-        return Wait(15, "A snapshot of its disk is being made.", undone, [refused])
-    if error.code == "IncorrectInstanceStatus":
-        return Move(State.STOPPING, "It was not stopped any more.", undone | {"asked_at": None}, [refused])
-    back = put_back(row, Outcome.FAILED_UNTOUCHED, f"The cloud refused: {error.message}", code=error.code)
-    return Move(back.to, back.note, undone | back.fields, [refused])
+    return held(row, why, code=error.code, events=[refused])
+
+
+def _with(move: Move, fields: dict[str, object], events: list[AuditEvent] | None = None) -> Move:
+    return replace(move, fields=fields | move.fields, events=[*(events or []), *move.events])
