@@ -1,12 +1,14 @@
 """All settings; the only reader of the environment.
 
 Names of the environment: DATABASE_URL, FLEET_VAR, FLEET_PRODUCTION, FLEET_SECRET_KEY(_FILE), FLEET_SEAL_KEYS(_FILE),
-FLEET_HOSTS, FLEET_LEASE_SECONDS. Without DATABASE_URL the address of the embedded PostgreSQL is read from
-`var/database.url`, which `manage.py up` writes while it runs.
+FLEET_HOSTS, FLEET_LEASE_SECONDS, FLEET_TICK_SECONDS, FLEET_SITE_URL, FLEET_PRIVATE_WEBHOOKS, FLEET_MAIL_URL, FLEET_MAIL_FROM.
+Without DATABASE_URL the address of the embedded PostgreSQL is read from `var/database.url`, which `manage.py up` writes
+while it runs.
 """
 
 import os
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
@@ -68,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "fleet.web.middleware.TextInUtf8Middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -157,6 +160,22 @@ if PRODUCTION:
 
 # How long a claimed machine is one worker's. After a worker was killed its machines are taken over when this is over.
 LEASE_SECONDS = float(os.environ.get("FLEET_LEASE_SECONDS", "60"))
+# How long a tick of the worker works at most; with the last calls that it makes, it ends before 30.
+TICK_SECONDS = float(os.environ.get("FLEET_TICK_SECONDS", "25"))
+
+# Messages. Links in them begin with the site's own address; without it they are paths.
+SITE_URL = os.environ.get("FLEET_SITE_URL", "")
+# Outside of production a receiver may be on this machine or in its network; in production that has to be asked for.
+PRIVATE_WEBHOOKS = os.environ.get("FLEET_PRIVATE_WEBHOOKS", "" if PRODUCTION else "1") == "1"
+# smtp://name:password@host:port, or smtps:// for TLS from the first byte; without it no e-mail is sent.
+_MAIL = urlsplit(os.environ.get("FLEET_MAIL_URL", ""))
+MAIL_ON = bool(_MAIL.hostname)
+EMAIL_HOST, EMAIL_PORT = _MAIL.hostname or "", _MAIL.port or (465 if _MAIL.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
+EMAIL_USE_SSL = _MAIL.scheme == "smtps"
+EMAIL_USE_TLS = MAIL_ON and not EMAIL_USE_SSL
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("FLEET_MAIL_FROM", "fleet-os@localhost")
 
 # django-q2 is the doorbell, never the truth. The inequalities between these numbers are held by a test.
 Q_CLUSTER = {

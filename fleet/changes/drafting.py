@@ -1,7 +1,6 @@
 """From nothing to submitted: choosing machines and settings, and asking for a review."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -9,37 +8,34 @@ from django.db.models import Q
 from django_q.tasks import async_task
 
 from fleet.audit.trail import record
+from fleet.changes import placing
 from fleet.changes.permissions import covers, require
-from fleet.changes.plan import judge, wish_of
+from fleet.changes.plan import wish_of
 from fleet.changes.refused import Refused
+from fleet.changes.settings import Settings as Settings
+from fleet.changes.settings import lacking, visible
+from fleet.changes.verdicts import judge
 from fleet.engine.passwords import destroy_password, seal_password
 from fleet.engine.policy import Policy
-from fleet.lib.secret import Secret
 from fleet.lib.text import count, listed
 from fleet.models import Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
 
 MOST_MACHINES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a person chose on the draft. `password` None leaves the sealed one as it is; `disk_size` None: the default."""
-
-    title: str
-    reason: str
-    image_id: str
-    disk_size: int | None
-    login: str
-    key_pair: str
-    password: Secret | None
-    forget_password: bool
-    security_enhancement: bool
-    policy: Policy
-
-
 @transaction.atomic
-def create_draft(*, actor: User, instance_pks: Iterable[int], now: datetime, why: str = "ticked by hand") -> Change:
-    """Freeze the machines by id into a new draft. An empty list is refused and never means all."""
+def create_draft(
+    *,
+    actor: User,
+    instance_pks: Iterable[int],
+    now: datetime,
+    why: str = "ticked by hand",
+    near: Iterable[LeftOut] = (),
+) -> Change:
+    """Freeze the machines by id into a new draft. An empty list is refused and never means all.
+
+    `near` are rows, still without their change, of what was meant and is out.
+    """
     wanted = set(instance_pks)
     if not wanted:
         raise Refused("No machine is selected. Tick at least one, then press Change OS.")
@@ -59,8 +55,13 @@ def create_draft(*, actor: User, instance_pks: Iterable[int], now: datetime, why
     Target.objects.bulk_create(
         Target(change=change, instance=instance, position=place, why=why) for place, instance in enumerate(instances)
     )
+    out = list(near)
+    for row in out:
+        row.change = change
+    LeftOut.objects.bulk_create(out, ignore_conflicts=True)
     _contributes(change, actor)
-    record(action="change.drafted", actor=actor, subject=str(change), change=change, data={"machines": len(instances)})
+    data = {"machines": len(instances)} | ({"left_out": len(out)} if out else {})
+    record(action="change.drafted", actor=actor, subject=str(change), change=change, data=data)
     return change
 
 
@@ -69,18 +70,22 @@ def edit_draft(*, actor: User, change_id: int, settings: Settings, now: datetime
     """Save what was chosen. Whoever saves has had a hand in the change and cannot approve it."""
     change = locked(change_id)
     require("edit", change, actor, now)
-    before = _visible(change)
+    before = visible(change)
     change.title, change.reason = settings.title.strip(), settings.reason.strip()
+    change.ticket, change.rollback_plan = settings.ticket.strip(), settings.rollback_plan.strip()
     change.image_id, change.disk_size = settings.image_id, settings.disk_size
+    placing.settle(change, settings.images)
     change.login, change.key_pair = settings.login, settings.key_pair
-    change.security_enhancement = settings.security_enhancement
+    change.security_enhancement, change.snapshot_days = settings.security_enhancement, settings.snapshot_days
     change.policy = settings.policy.as_json()
+    change.calendar_id = settings.calendar
+    change.not_before, change.not_after = settings.not_before, settings.not_after
     old_secret = change.secret
     if settings.password:
         change.secret = seal_password(settings.password, change=change, actor=actor)
     elif settings.forget_password:
         change.secret = None
-    after = _visible(change)
+    after = visible(change)
     if before != after:
         change.edited_at = now
     change.save()
@@ -158,10 +163,9 @@ def submit(*, actor: User, change_id: int, now: datetime) -> Change:
 def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
     change = locked(change_id)
     require("submit", change, actor, now)
-    missing = missing_words(change)
-    if missing:
-        field, sentence = missing[0]
+    for field, sentence in lacking(change, now):
         raise Refused(sentence, field=field)
+    placing.settle(change, placing.by_hand_of(change))
     plan = judge(change=change, wish=wish_of(change), now=now)
     if plan.blocked:
         first = plan.refused[0].problem
@@ -184,24 +188,6 @@ def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
         data={"revision": change.revision, "machines": plan.total},
     )
     return change
-
-
-def missing_words(change: Change) -> list[tuple[str, str]]:
-    """Return what a draft still lacks beside its machines: pairs of field and sentence."""
-    missing = []
-    if not change.targets.exists():
-        missing.append(("", "The draft has no machines. Select some on the page Instances."))
-    if not change.image_id:
-        missing.append(("image_id", "No image is chosen. Choose what the machines shall run."))
-    if change.login == "key_pair" and not change.key_pair:
-        missing.append(("key_pair", "No key pair is chosen. Choose one, or another way to sign in."))
-    if change.login == "password" and not change.secret:
-        missing.append(("password", "No password is set. Type one, or choose another way to sign in."))
-    if not change.title:
-        missing.append(("title", "The change has no title. Say in a few words what it does."))
-    if not change.reason:
-        missing.append(("reason", "No reason is given. Say why, and how to live without these disks."))
-    return missing
 
 
 def locked(change_id: int) -> Change:
@@ -233,18 +219,3 @@ def _who_was_faster(change_id: int) -> str:
 def _common_key_pair(instances: list[Instance]) -> str:
     names = {instance.key_pair for instance in instances}
     return names.pop() if len(names) == 1 else ""
-
-
-def _visible(change: Change) -> dict[str, object]:
-    """Return the settings as the trail may show them: a password by its fingerprint alone."""
-    return {
-        "title": change.title,
-        "reason": change.reason,
-        "image_id": change.image_id,
-        "disk_size": change.disk_size,
-        "login": change.login,
-        "key_pair": change.key_pair,
-        "password": change.secret.fingerprint if change.secret else None,
-        "security_enhancement": change.security_enhancement,
-        "policy": change.policy,
-    }

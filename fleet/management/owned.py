@@ -33,9 +33,15 @@ def write_private(*, path: Path, text: str) -> None:
 
 
 def owned_secret(*, path: Path, make: Callable[[], str]) -> str:
-    """Return the secret kept in `path`, made and written on the first call."""
+    """Return the secret kept in `path`, made and written on the first call; raises `Refused` where others can read it."""
     if not path.exists():
         write_private(path=path, text=make())
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Refused(
+            f"{path} can be read or written by other users of this machine (mode {mode:03o}). Run `chmod 600 {path}`; "
+            "if somebody may have read it, replace what it holds."
+        )
     return path.read_text().strip()
 
 

@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from math import log
 
-from fleet.changes.editions import EDITIONS
-from fleet.changes.plan import Plan
 from fleet.changes.rules import Wish
+from fleet.changes.verdicts import Plan
 from fleet.lib.text import count, listed
 
 LEAST = 20
@@ -74,17 +73,17 @@ def disks(plan: Plan, wish: Wish) -> Disks:
     now: Counter[int] = Counter()
     turns: Counter[tuple[int, int]] = Counter()
     least, most = LEAST, 0
-    for judged in plan.judged:
-        instance, image = judged.target.instance, judged.image
-        now[instance.disk_size] += 1
-        if judged.size is not None and judged.refusal is None:
-            turns[(instance.disk_size, judged.size)] += 1
-        limits = EDITIONS[instance.account.edition].size_range(
-            category=instance.disk_category,
-            performance_level=instance.disk_performance_level,
+    for kind in plan.kinds:
+        machine, image = kind.machine, kind.image
+        now[machine.disk_size] += kind.machines
+        if kind.size is not None and kind.refusal is None:
+            turns[(machine.disk_size, kind.size)] += kind.machines
+        limits = kind.edition.size_range(
+            category=machine.disk_category,
+            performance_level=machine.disk_performance_level,
             windows=bool(image and image.os_type == "windows"),
         )
-        least = max(least, limits.least, instance.disk_size, image.size if image else 0)
+        least = max(least, limits.least, machine.disk_size, image.size if image else 0)
         most = limits.most if most == 0 else min(most, limits.most)
     largest = max(now, default=LEAST)
     end = max(most, largest, 500)

@@ -1,42 +1,59 @@
 """The form of a draft: what is typed, what follows from it, and what stands against it."""
 
-from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 from django.views.decorators.debug import sensitive_variables
 
-from fleet.changes.drafting import MOST_MACHINES, Settings
-from fleet.changes.editions import Edition
+from fleet.changes.offers import Offers
+from fleet.changes.placing import Place, by_hand_of
 from fleet.changes.rules import Wish, password_problem, size_problem_of_text
-from fleet.engine.policy import MOST_IN_FLIGHT, Policy
+from fleet.changes.settings import MOST_SNAPSHOT_DAYS, Settings
+from fleet.engine.policy import Policy
 from fleet.lib.secret import Secret
 from fleet.lib.text import listed
 from fleet.models import Change, Login
-from fleet.web.forms import Consequences, Form, fault
+from fleet.web.draft_places import BELONGS, by_hand_in
+from fleet.web.draft_rollout import RolloutForm, initial_rollout
+from fleet.web.draft_window import IN_WINDOW, WindowForm, initial_window
+from fleet.web.forms import NUMERIC, Consequences, WholeNumber, fault
 
 FORGET = "Forget the sealed password"
-# Text and not number: a number field keeps from the server what it cannot read, and changes under the mouse wheel.
-NUMERIC = {"class": "num", "inputmode": "numeric", "autocomplete": "off"}
+USUAL_DAYS = 14
 OPEN_LINE = (
     "This page came over plain HTTP, so a password could be read on the way. Open Fleet OS over HTTPS to set one."
 )
 
 
-class DraftForm(Form):
+class DraftForm(RolloutForm, WindowForm):
     """Every field of a draft. `lenient` lets fields stay empty, as a draft may; what is typed must fit all the same."""
 
-    units = {"disk_size": "GiB", "max_in_flight": "machines", "failures_allowed": "machines"}
-    wide = ("title",)
+    units = RolloutForm.units | {"disk_size": "GiB", "snapshot_days": "days"}
+    wide = ("title", "ticket")
+    usual = RolloutForm.usual | IN_WINDOW | {"snapshot_days"}
 
-    image_id = forms.CharField(label="New image", max_length=128, widget=forms.HiddenInput)
+    image_id = forms.CharField(
+        label="New image",
+        max_length=128,
+        widget=forms.HiddenInput,
+        error_messages={"required": "No image is chosen. Choose what the machines shall run."},
+    )
     disk_size = forms.CharField(
         label="Size",
         required=False,
         max_length=6,
         widget=forms.TextInput(attrs=NUMERIC),
         help_text="Empty: as large as now, and at least 40 GiB and the size of the image.",
+    )
+    snapshot = forms.BooleanField(label="Take a snapshot of each old disk before it is destroyed", required=False)
+    snapshot_days = WholeNumber(
+        label="Kept for",
+        least=1,
+        most=MOST_SNAPSHOT_DAYS,
+        required=False,
+        missing="Enter for how many days it is kept.",
     )
     login = forms.ChoiceField(label="How to sign in afterwards", choices=Login.choices, widget=Consequences)
     key_pair = forms.ChoiceField(label="Key pair", required=False)
@@ -53,18 +70,34 @@ class DraftForm(Form):
         required=False,
         help_text="Takes effect with public images only; with others it is accepted and does nothing.",
     )
-    max_in_flight = forms.IntegerField(
-        label="In flight at most", min_value=1, max_value=MOST_IN_FLIGHT, widget=forms.TextInput(attrs=NUMERIC)
+    title = forms.CharField(
+        label="Title",
+        max_length=120,
+        help_text="What it does, in a few words.",
+        error_messages={"required": "There is no title yet. Say in a few words what the change does."},
     )
-    failures_allowed = forms.IntegerField(
-        label="Failures allowed", min_value=0, max_value=MOST_MACHINES, widget=forms.TextInput(attrs=NUMERIC)
-    )
-    title = forms.CharField(label="Title", max_length=120, help_text="What it does, in a few words.")
     reason = forms.CharField(
         label="Why, and how to live without these disks",
         max_length=4000,
         widget=forms.Textarea(attrs={"rows": "3"}),
         help_text="The reviewer reads this first after the loss.",
+        error_messages={"required": "No reason is given. Say why, and how to live without these disks."},
+    )
+    rollback_plan = forms.CharField(
+        label="What to do if it goes wrong",
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": "2"}),
+        help_text="Who is asked, which undo, which backup.",
+    )
+    ticket = forms.URLField(
+        label="Ticket",
+        required=False,
+        max_length=500,
+        assume_scheme="https",
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off"}),
+        error_messages={"invalid": "This is no address. Enter one such as https://tickets.example.com/CHG-1190."},
+        help_text="The address of it, where there is one.",
     )
 
     def __init__(
@@ -72,34 +105,22 @@ class DraftForm(Form):
         data: QueryDict | None = None,
         *,
         change: Change,
-        machines: int,
-        key_pairs: dict[str, list[str]],
-        regions: int,
-        editions: Callable[[], list[Edition]],
+        offers: Offers,
+        now: datetime,
         safe_line: bool,
         lenient: bool = False,
         validate_url: str = "",
     ) -> None:
-        self.change, self.machines, self.regions, self.lenient = change, machines, regions, lenient
-        self.key_pairs, self.editions, self.safe_line = key_pairs, editions, safe_line
+        self.change, self.offers, self.now, self.lenient, self.safe_line = change, offers, now, lenient, safe_line
+        self.saved = Policy.of(change.policy)
         super().__init__(data, initial=initial_of(change), validate_url=validate_url)
         self._offer_logins()
         self._offer_key_pairs(str(change.key_pair))
+        self.offer_rollout(tag_keys=offers.tag_keys, webhooks=offers.webhooks)
+        self.offer_calendars(offers.calendars)
+        self.fields["image_id"].required = change.undoes_id is None
         if not change.secret or change.secret.destroyed_at:
             del self.fields["forget_password"]
-        for name, words in {
-            "image_id": "No image is chosen. Choose what the machines shall run.",
-            "title": "There is no title yet. Say in a few words what the change does.",
-            "reason": "No reason is given. Say why, and how to live without these disks.",
-            "max_in_flight": "Enter how many machines may be out of service at the same time.",
-            "failures_allowed": "Enter how many machines may fail before it stops; 0 stops it at the first.",
-        }.items():
-            self.fields[name].error_messages["required"] = words
-        for name, most in (("max_in_flight", MOST_IN_FLIGHT), ("failures_allowed", MOST_MACHINES)):
-            messages = self.fields[name].error_messages
-            messages["invalid"] = f"This is no whole number. Enter one up to {most:,}."
-            messages["max_value"] = f"Too many: enter {most:,} or less."
-            messages["min_value"] = f"Too few: enter {0 if name == 'failures_allowed' else 1} or more."
 
     @property
     def has_sealed(self) -> bool:
@@ -122,10 +143,10 @@ class DraftForm(Form):
 
     def _offer_key_pairs(self, chosen: str) -> None:
         names = [("", "None")]
-        for name, regions in self.key_pairs.items():
-            everywhere = len(set(regions)) == self.regions
+        for name, regions in self.offers.key_pairs.items():
+            everywhere = len(set(regions)) == self.offers.regions
             names.append((name, name if everywhere else f"{name}, only in {listed(regions)}"))
-        if chosen and chosen not in self.key_pairs:
+        if chosen and chosen not in self.offers.key_pairs:
             names.append((chosen, f"{chosen}, no longer there"))
         field = self.fields["key_pair"]
         assert isinstance(field, forms.ChoiceField)
@@ -155,15 +176,19 @@ class DraftForm(Form):
         if not typed:
             return None
         secret = Secret(typed)
-        for edition in self.editions():
+        for edition in self.offers.editions:
             if problem := password_problem(secret, edition):
                 raise fault(problem.why, problem.do, code=problem.api_code)
         return secret
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
+        self.clean_window()
         if self.lenient:
             return cleaned
+        self.clean_rollout()
+        if cleaned.get("snapshot") and cleaned.get("snapshot_days") is None and "snapshot_days" not in self.errors:
+            self.add_error("snapshot_days", fault(self.fields["snapshot_days"].missing))  # type: ignore[attr-defined]
         if cleaned.get("login") == Login.KEY_PAIR and not cleaned.get("key_pair") and "key_pair" not in self.errors:
             self.add_error("key_pair", fault("No key pair is chosen.", "Choose one, or another way to sign in."))
         if cleaned.get("login") == Login.PASSWORD and not self.will_have_password and "password" not in self.errors:
@@ -186,16 +211,23 @@ class DraftForm(Form):
             login=kept.login,
             key_pair=kept.key_pair,
             has_password=self.will_have_password if self.is_bound else self.change.secret_id is not None,
+            by_hand=self.by_hand(),
         )
 
-    def policy(self) -> Policy:
-        saved = Policy.of(self.change.policy)
-        cleaned = getattr(self, "cleaned_data", {})
-        in_flight, failures = cleaned.get("max_in_flight"), cleaned.get("failures_allowed")
-        return Policy(
-            max_in_flight=in_flight if isinstance(in_flight, int) else saved.max_in_flight,
-            failures_allowed=failures if isinstance(failures, int) else saved.failures_allowed,
-        )
+    def snapshot_days_asked(self) -> int | None:
+        """Return for how many days a snapshot of each old disk is kept, None for no snapshot."""
+        if not self.is_bound or "snapshot_days" not in self.data:
+            return self.change.snapshot_days
+        if not self.cleaned_data.get("snapshot"):
+            return None
+        return self.cleaned_data.get("snapshot_days") or self.change.snapshot_days or USUAL_DAYS
+
+    def by_hand(self) -> dict[Place, str]:
+        """Return the images that a person chose for some places; they belong to the image that is chosen now."""
+        image_id = self._kept("image_id")
+        if not self.is_bound or BELONGS not in self.data:
+            return by_hand_of(self.change) if image_id == self.change.image_id else {}
+        return by_hand_in(self.data, self.offers.places, image_id)
 
     def settings(self) -> Settings:
         """Return what can be saved: every field that fits as it was typed, the others as they were."""
@@ -203,17 +235,31 @@ class DraftForm(Form):
         if not self.is_bound:
             cleaned = {}
         return Settings(
-            title=cleaned.get("title", change.title),
-            reason=cleaned.get("reason", change.reason),
-            image_id=cleaned.get("image_id", change.image_id),
-            disk_size=cleaned.get("disk_size", change.disk_size),
-            login=cleaned.get("login", change.login),
-            key_pair=cleaned.get("key_pair", change.key_pair),
+            title=self._kept("title"),
+            reason=self._kept("reason"),
+            image_id=self._kept("image_id"),
+            disk_size=cleaned["disk_size"] if self._sent("disk_size") else change.disk_size,
+            login=self._kept("login"),
+            key_pair=self._kept("key_pair"),
             password=cleaned.get("password"),
             forget_password=bool(cleaned.get("forget_password")),
             security_enhancement=cleaned.get("security_enhancement", change.security_enhancement),
             policy=self.policy(),
+            images=self.by_hand(),
+            snapshot_days=self.snapshot_days_asked(),
+            ticket=self._kept("ticket"),
+            rollback_plan=self._kept("rollback_plan"),
+            calendar=self.calendar_id(),
+            not_before=self.window_of("not_before"),
+            not_after=self.window_of("not_after"),
         )
+
+    def _kept(self, name: str) -> str:
+        return str(self.cleaned_data[name] if self._sent(name) else getattr(self.change, name))
+
+    def _sent(self, name: str) -> bool:
+        """Say whether a field was sent and fits; one that was not sent stays as it was saved."""
+        return self.is_bound and name in getattr(self, "cleaned_data", {}) and name in self.data
 
 
 def initial_of(change: Change) -> dict[str, Any]:
@@ -226,5 +272,10 @@ def initial_of(change: Change) -> dict[str, Any]:
         "security_enhancement": change.security_enhancement,
         "title": change.title,
         "reason": change.reason,
-        **Policy.of(change.policy).as_json(),
+        "snapshot": change.snapshot_days is not None,
+        "snapshot_days": change.snapshot_days or USUAL_DAYS,
+        "ticket": change.ticket,
+        "rollback_plan": change.rollback_plan,
+        **initial_rollout(Policy.of(change.policy)),
+        **initial_window(change),
     }

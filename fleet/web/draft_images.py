@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from django.db.models import Q
-
-from fleet.changes.queries import Place
+from fleet.changes.placing import Place, matched
+from fleet.changes.verdicts import Kind
 from fleet.inventory.lifecycle import end_of_life, os_label
-from fleet.models import Image, Instance
+from fleet.models import Image
 
 SHOWN = 8
 OWNERS = {"system": "public", "self": "your own", "others": "shared", "marketplace": "marketplace"}
@@ -19,7 +18,10 @@ ARCHITECTURES = {"x86_64": "x86", "arm64": "Arm"}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One image as it can be chosen. `fits` counts the machines of the draft that it can run on; sizes are GiB."""
+    """One image as it can be chosen. `fits` counts the machines of the draft that it can run on; sizes are GiB.
+
+    `copies` says how many other ids it goes by in other places.
+    """
 
     image_id: str
     name: str
@@ -34,6 +36,7 @@ class Choice:
     fits: int
     machines: int
     present: int
+    copies: int = 0
 
     @property
     def fits_all(self) -> bool:
@@ -50,40 +53,66 @@ class Picker:
     chosen: str
 
 
-def picker(*, instances: Iterable[Instance], q: str, chosen: str, today: date) -> Picker:
+def picker(*, kinds: Iterable[Kind], q: str, chosen: str, today: date) -> Picker:
     """Return the images that fit the search, the chosen one first if it does not; one query."""
-    kinds: Counter[tuple[Place, str, str, bool]] = Counter()
-    running: Counter[str] = Counter()
-    families: Counter[str] = Counter()
-    for one in instances:
-        kinds[((one.account_id, one.region), one.architecture, one.instance_type, one.io_optimized)] += 1
-        running[one.image_id] += 1
-        families[family(one.os_name)] += 1
-    places = {place for place, *_ in kinds}
+    machines = Machines()
+    for kind in kinds:
+        machines.add(kind)
+    places = set(machines.places)
     rows = Image.objects.present().filter(account__in={account for account, _ in places}, status="Available")
-    for word in q.split():
-        rows = rows.filter(
-            Q(name__icontains=word) | Q(os_name__icontains=word) | Q(image_id__icontains=word) | Q(image_id=chosen)
-        )
     found: dict[str, list[Image]] = {}
-    for image in rows:
+    named: dict[str, list[Image]] = {}
+    for image in rows.defer("platform", "product_code"):
         if (image.account_id, image.region) in places:
             found.setdefault(image.image_id, []).append(image)
-    choices = [_choice(images, kinds, running, today) for images in found.values()]
-    choices.sort(key=lambda one: _order(one, chosen, families))
+            if image.owner == "self" and image.name:
+                named.setdefault(image.name, []).append(image)
+    words = q.lower().split()
+    choices, copies = [], set()
+    for images in sorted(found.values(), key=lambda images: (images[0].image_id != chosen, images[0].image_id)):
+        image = images[0]
+        if image.image_id != chosen and not all(word in _searched(image) for word in words):
+            continue
+        around = images if len(images) == len(places) else images + named.get(image.name, [])
+        placed = {place: one.image for place, one in matched(image.image_id, places, {}, around).items() if one.image}
+        if image.image_id in copies:
+            continue  # the equal of one that is offered
+        copies |= {one.image_id for one in placed.values() if one.image_id != chosen}
+        choices.append(_choice(image, placed, machines, today))
+    choices.sort(key=lambda one: _order(one, chosen, machines.families))
     return Picker(choices[:SHOWN], max(0, len(choices) - SHOWN), q, chosen)
 
 
-def _choice(
-    images: list[Image], kinds: Counter[tuple[Place, str, str, bool]], running: Counter[str], today: date
-) -> Choice:
-    image = images[0]
-    by_place = {(one.account_id, one.region): one for one in images}
+def _searched(image: Image) -> str:
+    arch = ARCHITECTURES.get(image.architecture, "")
+    owner = OWNERS.get(image.owner, "")
+    return f"{image.name} {image.os_name} {image.image_id} {image.architecture} {arch} {owner}".lower()
+
+
+@dataclass(slots=True)
+class Machines:
+    """The machines of a draft, counted by what an image must fit."""
+
+    kinds: Counter[tuple[Place, str, str, bool]] = field(default_factory=Counter)
+    running: Counter[str] = field(default_factory=Counter)
+    families: Counter[str] = field(default_factory=Counter)
+    places: Counter[Place] = field(default_factory=Counter)
+
+    def add(self, kind: Kind) -> None:
+        one, place = kind.machine, (kind.machine.account, kind.machine.region)
+        self.kinds[(place, one.architecture, one.instance_type, one.io_optimized)] += kind.machines
+        self.running[one.image_id] += kind.machines
+        self.families[family(one.os_name)] += kind.machines
+        self.places[place] += kind.machines
+
+
+def _choice(image: Image, placed: dict[Place, Image], machines: Machines, today: date) -> Choice:
     fits = sum(
         number
-        for (place, architecture, kind, optimized), number in kinds.items()
-        if place in by_place and _fits(by_place[place], architecture, kind, optimized)
+        for (place, architecture, kind, optimized), number in machines.kinds.items()
+        if place in placed and _fits(placed[place], architecture, kind, optimized)
     )
+    ids = {one.image_id for one in placed.values()}
     ends = end_of_life(image.os_name)
     return Choice(
         image_id=image.image_id,
@@ -97,8 +126,9 @@ def _choice(
         ends=ends,
         ended=ends is not None and ends < today,
         fits=fits,
-        machines=sum(kinds.values()),
-        present=running[image.image_id],
+        machines=machines.places.total(),
+        copies=len(ids) - 1,
+        present=sum(machines.running[one] for one in ids),
     )
 
 

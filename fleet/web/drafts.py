@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -11,21 +13,27 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from fleet.changes import drafting
-from fleet.changes.permissions import acts_for
-from fleet.changes.plan import judge, wish_of
+from fleet.changes.permissions import require
+from fleet.changes.plan import wish_of
+from fleet.changes.queries import at_its_time
 from fleet.changes.refused import Refused
+from fleet.changes.verdicts import judge
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.text import count
-from fleet.models import Change
+from fleet.models import Change, ChangeState, Role
 from fleet.web.change_page import STATUS, found, note_refusal, refuse
 from fleet.web.draft_findings import JUDGED, tell
-from fleet.web.draft_form import DraftForm
+from fleet.web.draft_follows import follows_context, meant_by
 from fleet.web.draft_images import picker
-from fleet.web.draft_page import PAGE, draft_page, follows_context, listed_page, make_form, ref_of
+from fleet.web.draft_page import PAGE, draft_page, listed_page, make_form
+from fleet.web.draft_places import places_table
 from fleet.web.forms import fault, validated
 from fleet.web.htmx import Request, go, wants_partial
 from fleet.web.paging import number_of
+from fleet.web.scope import visible_changes, whether_covered
 
+SAVED = "Nothing was submitted; what you typed is saved as a draft."
+KEPT_NOTHING = "Nothing was submitted, and nothing was saved."
 BY_HAND = ("by_hand", "Left out by hand")
 
 
@@ -46,13 +54,12 @@ def new(request: Request) -> HttpResponse:
 @sensitive_post_parameters("password")
 def draft(request: Request, pk: int) -> HttpResponse:
     """Show the draft, or save what was typed."""
-    change, now = found(request, pk)
     if request.method != "POST":
-        if not acts_for(change, request.user, now)["edit"].allowed:
+        change, now, mine = _looked_at(request, pk)
+        if change.state != ChangeState.DRAFT or not mine:
             return redirect("change", pk)
-        return draft_page(request, change, now, make_form(request, change))
-    form = make_form(request, change, data=request.POST, lenient=True)
-    answer = _save(request, pk, form)
+        return draft_page(request, change, now, make_form(request, change, now))
+    answer = _save(request, pk, act="edit")
     if answer is not None:
         return answer
     if "look" not in request.POST:
@@ -64,8 +71,8 @@ def draft(request: Request, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password")
 def follows(request: Request, pk: int) -> HttpResponse:
     """Judge the form as it is typed, unsaved, and answer the right side."""
-    change, now = found(request, pk)
-    form = make_form(request, change, data=request.POST, lenient=True)
+    change, now = _own(request, pk)
+    form = make_form(request, change, now, data=request.POST, lenient=True)
     form.is_valid()
     plan = judge(change=change, wish=form.wish(), now=now)
     return render(request, f"{PAGE}#follows", follows_context(change, form, plan, now) | {"live": True})
@@ -75,29 +82,35 @@ def follows(request: Request, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password")
 def validate(request: Request, pk: int, field: str) -> HttpResponse:
     """Answer the feedback of one field of the form as it is typed, unsaved."""
-    change, now = found(request, pk)
-    form = make_form(request, change, data=request.POST)
+    change, now = _own(request, pk)
+    form = make_form(request, change, now, data=request.POST)
     form.is_valid()
     plan = judge(change=change, wish=form.wish(), now=now) if field in JUDGED else None
     if field in form.fields:
         tell(form, plan)
-    return validated(request, form, field)
+    answer = validated(request, form, field)
+    if field == "image_id" and plan:
+        # Another image: what its other places get is shown anew. Nothing else renews that table, since it holds controls.
+        table = places_table(plan, form.by_hand(), form.offers.accounts)
+        context = {"places": table, "form": form, "wish": form.wish(), "live": True}
+        answer.content += render(request, "changes/_places.html", context).content
+    return answer
 
 
 @require_safe
 def images(request: Request, pk: int) -> HttpResponse:
     """Answer the images that fit a search; the chosen one stays."""
-    change, now = found(request, pk)
+    change, now = _own(request, pk)
     if not wants_partial(request):
         return redirect("draft", pk)
-    instances = [target.instance for target in change.targets.select_related("instance")]
+    form = make_form(request, change, now)
     chosen, q = request.GET.get("image_id", ""), request.GET.get("q", "")
-    form = make_form(request, change, machines=len(instances))
+    plan = judge(change=change, wish=wish_of(change), now=now)
     context = {
         "change": change,
         "form": form,
         "now": now,
-        "picker": picker(instances=instances, q=q, chosen=chosen, today=now.date()),
+        "picker": picker(kinds=plan.kinds, q=q, chosen=chosen, today=now.date()),
     }
     return render(request, "changes/_images.html", context)
 
@@ -105,32 +118,30 @@ def images(request: Request, pk: int) -> HttpResponse:
 @require_safe
 def machines(request: Request, pk: int) -> HttpResponse:
     """Answer one page of the machines of a draft, with what was found for each."""
-    change, now = found(request, pk)
+    change, now = _own(request, pk)
     number = number_of(request.GET.get("list"))
     if not wants_partial(request):
         return redirect(f"{_url(pk)}?list={number}#machines")
-    plan = judge(change=change, wish=wish_of(change), now=now)
-    return render(request, "changes/_draft_machines.html", {"change": change, "list": listed_page(plan, number)})
+    wish = wish_of(change)
+    plan = judge(change=change, wish=wish, now=now)
+    page = listed_page(change, plan, wish, now, number)
+    return render(request, "changes/_draft_machines.html", {"change": change, "list": page})
 
 
 @require_POST
 @sensitive_post_parameters("password")
 def leave_out(request: Request, pk: int) -> HttpResponse:
     """Take the machines of one reason (`code`), or single ones (`target`), out of the draft; the form is saved with it."""
-    change, _ = found(request, pk)
-    form = make_form(request, change, data=request.POST, lenient=True)
-    answer = _save(request, pk, form, act="edit")
-    if answer is not None and answer.status_code != 422:
-        return answer
-    change, now = found(request, pk)
     try:
-        reasons = _reasons(request.POST, change, form, now)
-        number = drafting.leave_out(actor=request.user, change_id=pk, reasons=reasons, now=now)
+        with transaction.atomic():
+            answer = _save(request, pk, act="edit")
+            if answer is not None:
+                return answer
+            change, now = found(request, pk)
+            reasons = _reasons(request.POST, change, now)
+            number = drafting.leave_out(actor=request.user, change_id=pk, reasons=reasons, now=now)
     except Refused as refused:
         return _again(request, pk, refused, act="edit")
-    if answer is not None:
-        # Something typed does not fit: the page stays with it, and only the machines are gone.
-        return _again(request, pk, None, act="edit", said=f"Left out {count(number, 'machine')}.")
     messages.success(request, f"Left out {count(number, 'machine')}.", extra_tags="ok")
     return _to_draft(request, pk)
 
@@ -139,18 +150,16 @@ def leave_out(request: Request, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password")
 def submit(request: Request, pk: int) -> HttpResponse:
     """Save what was typed, then ask for a review. Whatever stands in the way, nothing that was typed is lost."""
-    change, _ = found(request, pk)
-    form = make_form(request, change, data=request.POST)
-    fits = form.is_valid()
+    answer = _save(request, pk, act="submit", strict=True)
+    if answer is not None:
+        return answer
+    change, now = found(request, pk)
+    if not make_form(request, change, now, data=request.POST).is_valid():
+        return _again(request, pk, None, act="submit", strict=True, said=SAVED)
     try:
-        now = DatabaseClock().now()
-        drafting.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now)
-        if fits:
-            drafting.submit(actor=request.user, change_id=pk, now=now)
+        drafting.submit(actor=request.user, change_id=pk, now=now)
     except Refused as refused:
-        return _again(request, pk, refused, act="submit", strict=True)
-    if not fits:
-        return _again(request, pk, None, act="submit", strict=True, said="Nothing was submitted.")
+        return _again(request, pk, refused, act="submit", strict=True, said=SAVED)
     return go(request, "change", pk)
 
 
@@ -166,17 +175,35 @@ def discard(request: Request, pk: int) -> HttpResponse:
     return go(request, "changes")
 
 
-def _save(request: Request, pk: int, form: DraftForm, *, act: str = "edit") -> HttpResponse | None:
-    """Save every field that fits; return the page to show where something does not, or where saving is refused."""
-    fits = form.is_valid()
-    now = DatabaseClock().now()
+def _looked_at(request: Request, pk: int) -> tuple[Change, datetime, bool]:
+    """Return the change, the database's time, and whether the person may edit it: in one query beside their grants."""
+    visible = visible_changes(request.user).annotate(mine=whether_covered(request.user, Role.OPERATOR))
+    shown = at_its_time(visible, pk)
+    if shown is None:
+        raise Http404
+    return *shown, bool(getattr(shown[0], "mine", False))
+
+
+def _own(request: Request, pk: int) -> tuple[Change, datetime]:
+    """Return the change for one who may edit it; 404 for one who may not see it, 403 for all others."""
+    change, now, mine = _looked_at(request, pk)
+    if not mine:
+        raise PermissionDenied("A draft is checked for those who may edit it.")
+    return change, now
+
+
+def _save(request: Request, pk: int, *, act: str, strict: bool = False) -> HttpResponse | None:
+    """Save the form if every field fits, as far as a draft needs it; else save nothing, and return the page that says why."""
+    change, now = found(request, pk)
+    form = make_form(request, change, now, data=request.POST, lenient=True)
     try:
+        require("edit", change, request.user, now)
+        if not form.is_valid():
+            return _again(request, pk, None, act=act, strict=strict, said=KEPT_NOTHING if strict else "")
         drafting.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now)
     except Refused as refused:
         return _again(request, pk, refused, act=act)
-    if fits:
-        return None
-    return _again(request, pk, None, act=act, said="What fits is saved, and the rest is not.")
+    return None
 
 
 def _again(
@@ -189,30 +216,29 @@ def _again(
     change, now = found(request, pk)
     if refused and refused.kind == "forbidden":
         return refuse(request, pk, refused, act=act)
-    form = make_form(request, change, data=request.POST, lenient=not strict)
+    form = make_form(request, change, now, data=request.POST, lenient=not strict)
     form.is_valid()
+    if said != SAVED and request.POST.get("password") and "password" not in form.errors:
+        form.say("password", "warn", "It was not kept, since something else does not fit.", "Type it again.")
     if refused and refused.kind == "wrong":
         name = refused.field if refused.field in form.fields else None
         if name is None or name not in form.errors:
             form.add_error(name, fault(refused.sentence))
-        said, refused = said or "Nothing was submitted.", None
+        refused = None
+    elif refused:
+        note_refusal(request, refused, act=act, change=change)
     status = STATUS[refused.kind] if refused else 422
     return draft_page(request, change, now, form, refused=refused, status=status, as_errors=strict, said=said)
 
 
-def _reasons(typed: QueryDict, change: Change, form: DraftForm, now: datetime) -> dict[int, tuple[str, str]]:
+def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:
     """Return the machines to leave out, each with code and reason."""
     if typed.getlist("target"):
         chosen = {int(pk) for pk in typed.getlist("target") if pk.isascii() and pk.isdecimal() and len(pk) < 19}
         reasons = dict.fromkeys(change.targets.filter(pk__in=chosen).values_list("pk", flat=True), BY_HAND)
     else:
-        code = typed.get("code", "")
-        plan = judge(change=change, wish=form.wish(), now=now)
-        reasons = {
-            judged.target.pk: (problem.code, problem.why)
-            for judged in plan.judged
-            if (problem := judged.refusal) and code in (problem.code, ref_of(problem.code, problem.why))
-        }
+        plan = judge(change=change, wish=wish_of(change), now=now)
+        reasons = meant_by(typed.get("code", ""), plan)
     if not reasons:
         raise Refused("No machine of the draft is meant by this any more. Look at what follows now.", kind="moved")
     return reasons

@@ -1,5 +1,6 @@
 """The base of every form: widgets in our look, one permanent feedback under each field, errors that say what to do."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.forms import BoundField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+NUMERIC = {"class": "num", "inputmode": "numeric", "autocomplete": "off"}
+NO_NULL = "It holds a character that no text has (NUL). Type it again."
+TOO_LONG = "This has %(show_value)d characters, and %(limit_value)d is the most. Shorten it."
 STATUSES = ("bad", "warn", "run", "ok")
 GLYPHS = {"bad": "bad", "warn": "warn", "run": "run", "ok": "check"}
 
@@ -73,15 +77,42 @@ class Consequences(forms.RadioSelect):
         return option
 
 
+class WholeNumber(forms.IntegerField):
+    """A whole number from `least` to `most`, thousands separators allowed. Every fault is a sentence with the limits.
+
+    Text and not number: a number field keeps from the server what it cannot read, and changes under the mouse wheel.
+    """
+
+    def __init__(self, *, least: int, most: int, missing: str = "", **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs=NUMERIC | {"maxlength": "9"})
+        super().__init__(min_value=least, max_value=most, widget=widget, **kwargs)
+        widget.attrs.pop("min", None)
+        widget.attrs.pop("max", None)
+        self.error_messages |= {
+            "invalid": f"This is no whole number. Enter one up to {most:,}.",
+            "max_value": f"Too many: enter {most:,} or less.",
+            "min_value": f"Too few: enter {least:,} or more.",
+        }
+        self.missing = missing
+
+    def to_python(self, value: Any) -> int | None:
+        text = str(value if value is not None else "").replace(",", "").strip()
+        if text and not re.fullmatch(r"-?[0-9]{1,12}", text):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return int(text) if text else None
+
+
 class Form(forms.Form):
     """A form in our look.
 
-    `units` puts a unit behind a number, `optional` is said beside labels of fields that may stay empty. With `validate_url`
-    each control posts the whole form there after a pause (`{url}` + field name + `/`): answer with `validated`.
+    `units` puts a unit behind a number. That a field may stay empty is said beside its label, but for those in `usual`.
+    With `validate_url` each control posts the whole form there after a pause (`{url}` + field name + `/`): answer with
+    `validated`.
     """
 
     units: dict[str, str] = {}
     wide: tuple[str, ...] = ()
+    usual: frozenset[str] = frozenset()
     validate_url: str = ""
     use_required_attribute = False  # the browser's own bubbles would keep our sentences from ever being asked for
 
@@ -111,7 +142,11 @@ class Form(forms.Form):
     def _dress(self, name: str, field: forms.Field) -> None:
         widget, identity = field.widget, str(self.auto_id).replace("%s", name)
         field.template_name = "forms/field.html"  # type: ignore[attr-defined]
-        field.error_messages["required"] = f"{field.label or name.replace('_', ' ').capitalize()} is missing."
+        if field.error_messages.get("required") == forms.Field.default_error_messages["required"]:
+            words = f"{field.label or name.replace('_', ' ').capitalize()} is missing."
+            field.error_messages["required"] = getattr(field, "missing", "") or words
+        field.error_messages.setdefault("max_length", TOO_LONG)
+        field.error_messages.setdefault("null_characters_not_allowed", NO_NULL)
         attrs = widget.attrs
         ticks = isinstance(widget, forms.CheckboxInput | forms.RadioSelect | forms.CheckboxSelectMultiple)
         if not ticks and not isinstance(widget, forms.HiddenInput):

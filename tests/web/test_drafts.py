@@ -147,17 +147,32 @@ def test_a_draft_may_be_saved_half_filled(operator: Client, draft: Change, ubunt
     assert operator.post(url("draft", draft.pk), typed(ubuntu, title="", reason="")).status_code == 302
     draft.refresh_from_db()
     assert (draft.image_id, draft.disk_size, draft.title) == (ubuntu.image_id, 60, "")
-    assert draft.policy == {"max_in_flight": 2, "failures_allowed": 1}
+    assert (draft.policy["max_in_flight"], draft.policy["failures_allowed"]) == (2, 1)
 
 
-def test_what_does_not_fit_stays_on_the_page_and_the_rest_is_saved(
+def test_where_one_field_does_not_fit_nothing_is_saved_and_everything_stays_on_the_page(
     operator: Client, draft: Change, ubuntu: Image
 ) -> None:
-    answer = operator.post(url("draft", draft.pk), typed(ubuntu, disk_size="forty", title="Kept"))
+    answer = operator.post(url("draft", draft.pk), typed(ubuntu, disk_size="forty", title="Kept", password=GOOD))
     assert answer.status_code == 422
     assert 'value="forty"' in answer.text
+    assert 'value="Kept"' in answer.text
+    assert "It was not kept, since something else does not fit." in answer.text
+    assert GOOD not in answer.text
     draft.refresh_from_db()
-    assert (draft.title, draft.disk_size) == ("Kept", None)
+    assert (draft.title, draft.disk_size, draft.secret) == ("", None, None)
+
+
+def test_a_field_that_was_not_sent_stays_as_it_was_saved(operator: Client, draft: Change, ubuntu: Image) -> None:
+    saved = typed(ubuntu, ticket="https://tickets.example.com/CHG-7", canary="2", hold="person", skips_allowed="3")
+    assert operator.post(url("draft", draft.pk), saved).status_code == 302
+    assert operator.post(url("draft", draft.pk), {"title": "Only this"}).status_code == 302
+    draft.refresh_from_db()
+    assert (draft.title, draft.image_id, draft.ticket) == ("Only this", ubuntu.image_id, saved["ticket"])
+    assert (draft.policy["canary"], draft.policy["hold"], draft.policy["skips_allowed"]) == (2, "person", 3)
+    assert operator.post(url("draft", draft.pk), {"canary": "", "skips_allowed": ""}).status_code == 302
+    draft.refresh_from_db()
+    assert (draft.policy["canary"], draft.policy["skips_allowed"]) == (0, None)
 
 
 def test_a_whole_reason_is_left_out_with_its_code(operator: Client, fleet: Emulator, ubuntu: Image) -> None:

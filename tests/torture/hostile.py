@@ -1,0 +1,120 @@
+"""Submissions that no honest browser would send, drawn from a seed: a valid form, spoilt in some places."""
+
+import json
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+CANARY = "Canary-Word-9"  # a password that fits: it must never come back
+NASTY = (
+    "", " ", "0", "-1", "-0", "1.5", "1e9", "+5", "1_0", "0x10", "NaN", "Infinity", "٣", "９", "²", "1,000", "9" * 30,
+    "9" * 5000,
+    "true", "null", "None", "[]", "{}", "on", "off", "\x00", "a\x00b", "\r\n\t", "\u202e\u200f", "\ufeff",
+    "\U0001f9e8" * 40,
+    "é̂" * 100, "<script>alert(1)</script>", "{{ 7|add:7 }}", "{% debug %}", "'; DROP TABLE fleet_change; --",
+    "\" onfocus=x",
+    "%00%ff", "../../etc/passwd", "javascript:alert(1)", "http://[", "https://a b/", "ftp://x", "2026-13-45T99:99",
+    "0001-01-01T00:00", "9999-12-31T23:59", "2026-11-30T22:00:00+99:00", "x" * 129, "x" * 4001, "x" * 100_000,
+    str(2**31), str(2**31 - 1), str(2**63), str(2**64), "-9223372036854775809", "password", "webhook", "command",
+    "fixed", "timed",
+    "person", "ramp", "key_pair", "image", "by_hand", "blocked", "locked 00000000",
+)  # fmt: skip
+FORGED = (
+    "author", "state", "revision", "spec_digest", "secret", "secret_id", "approved_until", "approvals_needed",
+    "round", "id", "pk",
+    "change", "open", "images", "placed_image", "policy", "undoes", "copied_from", "started_at",
+    "csrfmiddlewaretoken", "_method",
+    "list", "q", "look", "page", "target", "code", "instance", "act", "seal", "shown", "selection", "text", "name",
+    "view", "reason",
+)  # fmt: skip
+BODIES = (
+    ("application/json", b'{"title": "x"}'),
+    ("application/json", b"\xff\xfe\x00"),
+    ("text/plain", b"title=x&image_id=y"),
+    ("application/x-www-form-urlencoded", b"\xff=\xfe&title=%ff%fe&disk_size=%C0%80"),
+    ("application/x-www-form-urlencoded", b"&&&===;;;" * 50),
+    ("application/x-www-form-urlencoded; charset=utf-16", "title=x".encode("utf-16")),
+    ("application/x-www-form-urlencoded; charset=hex", b"title=zz"),
+    ("multipart/form-data", b"--x\r\n"),
+    ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nno end"),
+    ("multipart/form-data; boundary=x; charset=hex", b'--x\r\nContent-Disposition: form-data; name="t"\r\n\r\nz\r\n--x--\r\n'),
+    ("multipart/form-data; boundary=" + "b" * 300, b""),
+    ("application/octet-stream", b"\x00" * 1000),
+    ("", b"title=x"),
+    ("application/x-www-form-urlencoded", b"a=1&" * 20_001),
+    ("application/x-www-form-urlencoded", b"title=" + b"x" * (5 * 1024 * 1024 + 1)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Submission:
+    who: str
+    path: str
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    raw: tuple[str, bytes] | None = None
+    multipart: bool = False
+    htmx: bool = False
+    upload: str = ""
+
+    def request(self) -> dict[str, Any]:
+        """Return it as keywords of the test client's `generic`."""
+        headers = {"HX-Request": "true"} if self.htmx else {}
+        if self.raw:
+            return {"data": self.raw[1], "content_type": self.raw[0], "headers": headers}
+        if self.multipart:
+            return {"data": self._parts(), "content_type": "multipart/form-data; boundary=fleet", "headers": headers}
+        body = urlencode(self.pairs, quote_via=quote_plus, errors="replace").encode()
+        return {"data": body, "content_type": "application/x-www-form-urlencoded", "headers": headers}
+
+    def _parts(self) -> bytes:
+        lines = []
+        for name, value in self.pairs:
+            file = f'; filename="{self.upload}"' if name == self.upload else ""
+            lines.append(
+                f'--fleet\r\nContent-Disposition: form-data; name="{quote_plus(name)}"{file}\r\n\r\n{value}\r\n'
+            )
+        return ("".join(lines) + "--fleet--\r\n").encode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere to post to: its path and a form that fits there."""
+
+    path: str
+    form: dict[str, str]
+
+
+def submission(draw: Random, *, people: list[str], places: list[Place], ids: list[str]) -> Submission:
+    """Draw one: mostly a form that fits but for a few fields, sometimes a body that is no form at all."""
+    who, place = draw.choice(people), draw.choice(places)
+    path = place.path if draw.random() < 0.97 else place.path.replace("1", draw.choice(["0", "99999999999", "1"]), 1)
+    htmx = draw.random() < 0.4
+    if draw.random() < 0.04:
+        return Submission(who, path, raw=draw.choice(BODIES), htmx=htmx)
+    pairs = list(place.form.items())
+    for _ in range(draw.choice((0, 1, 1, 2, 3, 6))):
+        pairs = _spoilt(draw, pairs, ids)
+    multipart = draw.random() < 0.2
+    upload = draw.choice(pairs)[0] if multipart and pairs and draw.random() < 0.3 else ""
+    return Submission(who, path, pairs, multipart=multipart, htmx=htmx, upload=upload)
+
+
+def _spoilt(draw: Random, pairs: list[tuple[str, str]], ids: list[str]) -> list[tuple[str, str]]:
+    kind = draw.random()
+    at = draw.randrange(len(pairs)) if pairs else 0
+    value = draw.choice(NASTY) if draw.random() < 0.6 else draw.choice(ids)
+    if not pairs or kind < 0.15:
+        return [*pairs, (draw.choice(FORGED), value)]
+    name = pairs[at][0]
+    if kind < 0.25:
+        return pairs[:at] + pairs[at + 1 :]
+    if kind < 0.35:
+        return [*pairs, (name, value)]
+    if kind < 0.38:
+        return [*pairs, *((name, value[:50]) for _ in range(200))]
+    if kind < 0.41:
+        return [*pairs, (name + draw.choice(["\x00", "[]", " ", "é", "__in"]), value)]
+    if kind < 0.44:
+        return [(one, json.dumps(worth)) for one, worth in pairs]
+    return [*pairs[:at], (name, value), *pairs[at + 1 :]]
