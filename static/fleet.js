@@ -75,7 +75,8 @@
   function count(form) {
     const boxes = Array.from(form.querySelectorAll("input[type=checkbox][name='" + form.dataset.ticks + "']"));
     const here = boxes.filter((box) => box.checked).length;
-    const elsewhere = form.querySelectorAll("input[type=hidden][name='" + form.dataset.ticks + "']").length;
+    const bulk = form.querySelector("[data-elsewhere]");
+    const elsewhere = bulk ? Number(bulk.dataset.elsewhere) : 0; /* ticked on other pages: the server keeps them */
     const all = form.querySelector("[data-tick-all]");
     if (all) {
       all.checked = here > 0 && here === boxes.length;
@@ -104,7 +105,7 @@
       }
     }
     if (event.target.type === "checkbox") count(form);
-  });
+  }, true); /* before htmx sends the form */
   document.addEventListener("htmx:afterSettle", (event) => counted(event.detail.target || document));
   document.addEventListener("DOMContentLoaded", () => counted(document));
   window.addEventListener("pageshow", () => counted(document)); /* Back restores ticks without a change event. */

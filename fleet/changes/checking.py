@@ -10,10 +10,11 @@ from django.db import transaction
 from django.db.models import F
 
 from fleet.audit.trail import record
+from fleet.changes import quorum
 from fleet.changes.digests import leaf_digest, spec_digest
 from fleet.changes.drafting import locked, move_out
-from fleet.changes.plan import Judged, Surroundings, judge_one, surroundings, wish_of
-from fleet.changes.rules import Wish
+from fleet.changes.placing import by_hand_of
+from fleet.changes.plan import judge_some, wish_of
 from fleet.inventory.reading import CloudError, Reading, Verdict, refresh, refresh_images, refresh_key_pairs
 from fleet.lib.clock import Clock
 from fleet.lib.text import count
@@ -60,12 +61,15 @@ def _claim(clock: Clock) -> Change | None:
 
 
 def _refresh_surroundings(change: Change, clock: Clock) -> None:
-    """Read image and key pair in every region that the change touches."""
-    places = Instance.objects.filter(targets__change=change).order_by().distinct("account", "region")
-    for instance in places.select_related("account"):
-        refresh_images(instance.account, instance.region, [change.image_id], clock)
+    """Read image and key pair in every place that the change touches."""
+    images = by_hand_of(change)
+    machines = Instance.objects.filter(targets__change=change).order_by().distinct("account", "region")
+    for one in machines.select_related("account__credential"):
+        # A change that puts snapshots back has no image until each is made.
+        if image_id := images.get((one.account_id, one.region), change.image_id):
+            refresh_images(one.account, one.region, [image_id], clock)
         if change.login == Login.KEY_PAIR:
-            refresh_key_pairs(instance.account, instance.region, [change.key_pair], clock)
+            refresh_key_pairs(one.account, one.region, [change.key_pair], clock)
 
 
 def _next_batch(change: Change) -> list[Target]:
@@ -78,11 +82,12 @@ def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
     readings = refresh([target.instance for target in targets], clock)
     fresh = {t.pk: t for t in change.targets.filter(pk__in=[t.pk for t in targets]).select_related("instance__account")}
     targets = [fresh[target.pk] for target in targets]
-    wish = wish_of(change)
-    around = surroundings(change=change, wish=wish, instances=[target.instance for target in targets])
     now = clock.now()
-    for target in targets:
-        _store_findings(target, readings[target.instance_id], wish, around, clock)
+    for judged in judge_some(change=change, targets=targets, wish=wish_of(change), now=now):
+        target = judged.target
+        target.seen = seen_of(readings[target.instance_id])
+        target.leaf_digest = leaf_digest(target)
+        target.findings = [[problem.code, str(problem.severity), problem.why] for problem in judged.problems]
     with transaction.atomic():
         moved = Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING).update(
             checked=F("checked") + len(targets), due_at=now + LEASE, claims=0
@@ -92,13 +97,6 @@ def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
         Target.objects.bulk_update(targets, ["seen", "leaf_digest", "findings"])
     change.checked += len(targets)
     return True
-
-
-def _store_findings(target: Target, reading: Reading, wish: Wish, around: Surroundings, clock: Clock) -> None:
-    judged: Judged = judge_one(target=target, wish=wish, around=around, now=clock.now())
-    target.seen = seen_of(reading)
-    target.leaf_digest = leaf_digest(target)
-    target.findings = [[problem.code, str(problem.severity), problem.why] for problem in judged.problems]
 
 
 def seen_of(reading: Reading) -> dict[str, object]:
@@ -132,6 +130,7 @@ def _conclude(change: Change, clock: Clock) -> None:
     move_out(change, blocked, now=now)
     change.state = ChangeState.IN_REVIEW
     change.spec_digest = spec_digest(change)
+    quorum.settle(change)
     change.check_note = ""
     change.save()
     record(

@@ -1,36 +1,45 @@
-"""A draft judged machine by machine, from the mirror alone: what is ready, what is warned of, what is blocked and why."""
+"""One machine judged from the mirror alone: ready, warned of, or blocked, and why.
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+This is the rule; `fleet.changes.verdicts` asks it for thousands of machines at once.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Max
 
 from fleet.changes.editions import EDITIONS, Edition
+from fleet.changes.machine import REPLACED, Machine, machine_of
+from fleet.changes.placing import Place, Placed, by_hand_of, placed
 from fleet.changes.problems import Problem, block
 from fleet.changes.rules import Wish, refusals, resulting_size
 from fleet.changes.warnings import warnings
-from fleet.models import Account, Change, Image, Instance, KeyPair, Outcome, Replacement, Target
-
-Place = tuple[int, str]  # account id and region
-
-# Wide columns that no rule looks at: not carried for ten thousand machines.
-NOT_JUDGED = (
-    "seen",
-    "findings",
-    "leaf_digest",
-    "instance__search",
-    "instance__disk_tags",
-    "instance__created_at",
-)
+from fleet.models import Account, Change, Image, Instance, KeyPair, Login, MachineLock, Replacement, Snapshot, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One machine with everything that was found; the first blocking problem is the refusal that the API would give."""
+class Surroundings:
+    """Everything beside machines and wish that a judgement looks at, read once for all of them.
 
-    target: Target
+    `key_pairs` are the places that have the key pair of the wish; `locks` go by their key, `snapshots` by account and id.
+    """
+
+    now: datetime
+    accounts: Mapping[int, Account]
+    images: Mapping[Place, Placed]
+    key_pairs: frozenset[Place]
+    locks: Mapping[int, MachineLock]
+    snapshots: Mapping[tuple[int, str], Snapshot]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What becomes of a machine: the image and the size (GiB) of its new disk, and what stands against it.
+
+    The first blocking problem is the refusal that the API would give. There are warnings only where nothing blocks.
+    """
+
     image: Image | None
     size: int | None
     problems: list[Problem]
@@ -40,38 +49,28 @@ class Judged:
         return next((problem for problem in self.problems if problem.blocks), None)
 
 
-@dataclass(slots=True)
-class Cause:
-    """Many machines, one reason. `detail` differs between them only in figures."""
-
-    problem: Problem
-    machines: list[Judged] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The whole judgement. `ready`, `warned` and `blocked` add up to all machines."""
+class Judged:
+    """One machine of a change with what was found."""
 
-    judged: list[Judged]
-    ready: int
-    warned: int
-    blocked: int
-    refused: list[Cause]
-    warned_of: list[Cause]
+    target: Target
+    findings: Findings
 
     @property
-    def total(self) -> int:
-        return len(self.judged)
+    def image(self) -> Image | None:
+        return self.findings.image
 
+    @property
+    def size(self) -> int | None:
+        return self.findings.size
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Everything beside machine and wish that a judgement looks at, read once for all machines."""
+    @property
+    def problems(self) -> list[Problem]:
+        return self.findings.problems
 
-    images: dict[Place, Image]
-    key_pairs: dict[Place, frozenset[str]]
-    elsewhere: dict[int, int]
-    last_replaced: dict[int, datetime]
+    @property
+    def refusal(self) -> Problem | None:
+        return self.findings.refusal
 
 
 def wish_of(change: Change) -> Wish:
@@ -81,90 +80,85 @@ def wish_of(change: Change) -> Wish:
         login=change.login,
         key_pair=change.key_pair,
         has_password=change.secret_id is not None,
+        by_hand=by_hand_of(change),
     )
 
 
-def judge(*, change: Change, wish: Wish, now: datetime) -> Plan:
-    """Judge every machine of `change` against `wish`, in a number of queries that does not grow with the machines."""
-    targets = list(change.targets.select_related("instance").defer(*NOT_JUDGED).order_by("position"))
-    # Each account once, and not once a machine.
-    accounts = Account.objects.in_bulk({target.instance.account_id for target in targets})
-    for target in targets:
-        target.instance.account = accounts[target.instance.account_id]
-    mine = Target.objects.filter(change=change).values("instance")
-    places = {(target.instance.account_id, target.instance.region) for target in targets}
-    around = _around(change=change, wish=wish, places=places, among=mine)
-    return gathered([judge_one(target=target, wish=wish, around=around, now=now) for target in targets])
-
-
-def surroundings(*, change: Change, wish: Wish, instances: list[Instance]) -> Surroundings:
-    """Read images, key pairs, other open changes and last replacements for these machines: four queries."""
-    places = {(instance.account_id, instance.region) for instance in instances}
-    return _around(change=change, wish=wish, places=places, among=[instance.pk for instance in instances])
-
-
-def _around(*, change: Change, wish: Wish, places: set[Place], among: Iterable[Any]) -> Surroundings:
+def surroundings(
+    *, wish: Wish, places: Collection[Place], locks: Iterable[int], snapshots: Collection[str], now: datetime
+) -> Surroundings:
+    """Read what is around machines in these places, with these locks and snapshots: at most five queries."""
     accounts = {account for account, _ in places}
-    images = Image.objects.filter(image_id=wish.image_id, account__in=accounts) if wish.image_id else ()
-    names: dict[Place, set[str]] = {}
-    for account, region, name in (
-        KeyPair.objects.present().filter(account__in=accounts).values_list("account_id", "region", "name")
-    ):
-        names.setdefault((account, region), set()).add(name)
-    others = Target.objects.filter(instance__in=among, open=True).exclude(change=change)
-    done = Replacement.objects.filter(instance__in=among, outcome__in=[Outcome.SUCCEEDED, Outcome.ADOPTED])
+    by_key_pair = KeyPair.objects.present().filter(name=wish.key_pair, account__in=accounts)
+    asked = wish.login == Login.KEY_PAIR and wish.key_pair
+    kept = Snapshot.objects.filter(account__in=accounts, snapshot_id__in=snapshots)
+    wanted = [lock for lock in locks if lock is not None]
     return Surroundings(
-        images={(image.account_id, image.region): image for image in images},
-        key_pairs={place: frozenset(names.get(place, ())) for place in places},
-        elsewhere=dict(others.values_list("instance_id", "change_id")),
-        last_replaced=dict(
-            done.values("instance_id").annotate(last=Max("finished_at")).values_list("instance_id", "last")
-        ),
-    )
-
-
-def judge_one(*, target: Target, wish: Wish, around: Surroundings, now: datetime) -> Judged:
-    """Judge one machine: the API's refusals first, then our own blocks, and warnings only where nothing blocks."""
-    instance = target.instance
-    place = (instance.account_id, instance.region)
-    image = around.images.get(place)
-    edition = EDITIONS[instance.account.edition]
-    problems = refusals(
-        wish=wish,
-        instance=instance,
-        image=image,
-        key_pairs=around.key_pairs.get(place, frozenset()),
-        edition=edition,
         now=now,
+        accounts=Account.objects.in_bulk(accounts),
+        images=placed(wish.image_id, places, wish.by_hand),
+        key_pairs=frozenset(by_key_pair.values_list("account_id", "region")) if asked else frozenset(),
+        locks=MachineLock.objects.select_related("owner").in_bulk(wanted) if wanted else {},
+        snapshots={(row.account_id, row.snapshot_id): row for row in kept} if snapshots else {},
     )
-    problems += _own_blocks(instance, around)
+
+
+def judge_machine(machine: Machine, wish: Wish, around: Surroundings) -> Findings:
+    """Judge one machine: the API's refusals first, then our own blocks, and warnings only where nothing blocks."""
+    place = (machine.account, machine.region)
+    account = around.accounts[machine.account]
+    edition = EDITIONS[account.edition]
+    image = around.images[place].image
+    problems: list[Problem] = []
+    if machine.snapshot_id:
+        image, problems = _put_back(machine, around)
+    if not problems:
+        names = frozenset({wish.key_pair}) if place in around.key_pairs else frozenset()
+        problems = refusals(wish=wish, machine=machine, image=image, key_pairs=names, edition=edition)
+    problems += _own_blocks(machine, account, around)
     if image and not problems:
-        problems = warnings(
-            wish=wish,
-            instance=instance,
-            image=image,
-            edition=edition,
-            last_replaced=around.last_replaced.get(instance.pk),
+        problems = warnings(wish=wish, machine=machine, image=image, edition=edition, today=around.now.date())
+    size = resulting_size(wish, machine, image, edition) if image else wish.size
+    return Findings(image, size, problems)
+
+
+def judge_some(*, change: Change, targets: Sequence[Target], wish: Wish, now: datetime) -> list[Judged]:
+    """Judge some machines of a change, each by itself, in a constant number of queries. Their instances are loaded."""
+    pks = [target.instance_id for target in targets]
+    locks = {lock.instance_id: lock for lock in MachineLock.objects.filter(instance__in=pks, released_at=None)}
+    others = Target.objects.filter(instance__in=pks, open=True).exclude(change=change)
+    elsewhere = dict(others.values_list("instance_id", "change_id"))
+    done = Replacement.objects.filter(instance__in=pks, outcome__in=REPLACED).order_by()
+    last = dict(done.values_list("instance_id").annotate(last=Max("finished_at")))
+    machines = [
+        machine_of(
+            target.instance,
             now=now,
+            last_replaced=last.get(target.instance_id),
+            elsewhere=elsewhere.get(target.instance_id),
+            lock=locks.get(target.instance_id),
+            snapshot_id=target.snapshot_id,
         )
-    size = resulting_size(wish, instance, image, edition) if image else wish.size
-    return Judged(target=target, image=image, size=size, problems=problems)
+        for target in targets
+    ]
+    around = around_of(machines, wish, now)
+    return [
+        Judged(target, judge_machine(machine, wish, around)) for target, machine in zip(targets, machines, strict=True)
+    ]
 
 
-def gathered(judged: list[Judged]) -> Plan:
-    """Count, and gather machines by their reason: most machines first for refusals, worst first for warnings."""
-    refused = _causes(((j, j.refusal) for j in judged if j.refusal), by_sentence=True)
-    warned_of = _causes(((j, p) for j in judged if not j.refusal for p in j.problems), by_sentence=False)
-    blocked = sum(1 for j in judged if j.refusal)
-    warned = sum(1 for j in judged if j.problems and not j.refusal)
-    return Plan(
-        judged=judged,
-        ready=len(judged) - blocked - warned,
-        warned=warned,
-        blocked=blocked,
-        refused=sorted(refused, key=lambda cause: -len(cause.machines)),
-        warned_of=warned_of,
-    )
+def around_of(machines: Iterable[Machine], wish: Wish, now: datetime) -> Surroundings:
+    """Read what is around these machines: at most five queries."""
+    places: set[Place] = set()
+    locks: set[int] = set()
+    snapshots: set[str] = set()
+    for machine in machines:
+        places.add((machine.account, machine.region))
+        if machine.lock is not None:
+            locks.add(machine.lock)
+        if machine.snapshot_id:
+            snapshots.add(machine.snapshot_id)
+    return surroundings(wish=wish, places=places, locks=locks, snapshots=snapshots, now=now)
 
 
 def editions_of(change: Change) -> list[Edition]:
@@ -173,32 +167,45 @@ def editions_of(change: Change) -> list[Edition]:
     return [EDITIONS[name] for name in sorted(set(names))]
 
 
-def _own_blocks(instance: Instance, around: Surroundings) -> list[Problem]:
+def _put_back(machine: Machine, around: Surroundings) -> tuple[Image | None, list[Problem]]:
+    """Return the image that will be made of the machine's snapshot, or why it cannot be."""
+    snapshot = around.snapshots.get((machine.account, machine.snapshot_id))
+    if snapshot is None or snapshot.gone_at or snapshot.expires_at <= around.now:
+        why = "The snapshot of its former disk is no longer kept"
+        return None, [block("snapshot_gone", why, "Leave it out: what was on that disk cannot be put back.")]
+    if snapshot.ready_at is None:
+        why = "The snapshot of its former disk is still being made"
+        return None, [block("snapshot_unfinished", why, "Wait until it is done, or leave it out.")]
+    image = Image(
+        account_id=machine.account,
+        region=machine.region,
+        image_id=snapshot.made_image_id,
+        os_type=snapshot.os_type,
+        os_name=snapshot.os_name,
+        architecture=snapshot.architecture or machine.architecture,
+        size=snapshot.size,
+        owner="self",
+        status="Available",
+    )
+    return image, []
+
+
+def _own_blocks(machine: Machine, account: Account, around: Surroundings) -> list[Problem]:
     found = []
-    if instance.pk in around.elsewhere:
-        number = around.elsewhere[instance.pk]
-        found.append(
-            block(
-                "open_elsewhere",
-                f"In another open change, #{number}",
-                f"Leave these out, or wait until #{number} ends.",
-            )
-        )
-    if not instance.account.guard_lifted and instance.tags.get("fleet-os") != "allowed":
-        found.append(
-            block(
-                "guard",
-                "Without the tag fleet-os=allowed",
-                "Tag the machine, or leave it out: this account is guarded.",
-            )
-        )
+    if machine.elsewhere is not None:
+        number = machine.elsewhere
+        why = f"In another open change, #{number}"
+        found.append(block("open_elsewhere", why, f"Leave these out, or wait until #{number} ends."))
+    if machine.lock is not None:
+        found.append(_locked(around.locks[machine.lock]))
+    if not account.guard_lifted and not machine.allowed:
+        why = "Without the tag fleet-os=allowed"
+        found.append(block("guard", why, "Tag the machine, or leave it out: this account is guarded."))
     return found
 
 
-def _causes(found: Iterable[tuple[Judged, Problem | None]], *, by_sentence: bool) -> list[Cause]:
-    causes: dict[tuple[str, str], Cause] = {}
-    for judged, problem in found:
-        if problem is not None:
-            key = (problem.code, problem.why if by_sentence else "")
-            causes.setdefault(key, Cause(problem)).machines.append(judged)
-    return list(causes.values())
+def _locked(lock: MachineLock) -> Problem:
+    ends = lock.expires_at
+    until = f" until {ends.day} {ends:%b %Y, %H:%M} UTC" if ends else ""
+    why = f"Locked by {lock.owner}{until}: {lock.reason.rstrip('.')}"
+    return block("locked", why, f"Ask {lock.owner} to release the lock, or leave these out.")

@@ -7,11 +7,12 @@ Not visible in any Describe call, and so met at run time alone: ChargeTypeViolat
 ImageRemovedInMarket, InvalidSystemDiskSize.ImageNotSupportResize, a missing inherited password, OperationDenied (500).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from fleet.changes.editions import Edition
+from fleet.changes.machine import Machine
+from fleet.changes.placing import Place
 from fleet.changes.problems import Problem, block
 from fleet.lib.secret import Secret
 from fleet.models import Image, Instance, Login
@@ -19,13 +20,17 @@ from fleet.models import Image, Instance, Login
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for: sizes in GiB, `size` None for the provider's default. A password is known here only as present."""
+    """What is asked for: sizes in GiB, `size` None for the provider's default. A password is known here only as present.
+
+    `by_hand` names the image for places of which a person said what is the equal of `image_id` there.
+    """
 
     image_id: str
     size: int | None
     login: str
     key_pair: str
     has_password: bool
+    by_hand: Mapping[Place, str] = field(default_factory=dict)
 
 
 def password_problem(password: Secret, edition: Edition, *, windows: bool = True) -> Problem | None:
@@ -59,48 +64,48 @@ def size_problem_of_text(text: str) -> Problem | None:
     )
 
 
-def resulting_size(wish: Wish, instance: Instance, image: Image, edition: Edition) -> int:
+def resulting_size(wish: Wish, machine: Instance | Machine, image: Image, edition: Edition) -> int:
     """Return the GiB that the new disk will have: the size asked for, or the largest of default, image and present disk."""
-    return wish.size or max(edition.default_size, image.size, instance.disk_size)
+    return wish.size or max(edition.default_size, image.size, machine.disk_size)
 
 
 def refusals(
     *,
     wish: Wish,
-    instance: Instance,
+    machine: Machine,
     image: Image | None,
     key_pairs: frozenset[str],
     edition: Edition,
-    now: datetime,
 ) -> list[Problem]:
     """Return every refusal that the mirror lets us foresee for this machine, in the API's order.
 
     `image` is the image as this machine's own region shows it, `key_pairs` the names of that region.
     """
-    return list(_refusals(wish, instance, image, key_pairs, edition, now))
+    return list(_refusals(wish, machine, image, key_pairs, edition))
 
 
 def _refusals(
-    wish: Wish, instance: Instance, image: Image | None, key_pairs: frozenset[str], edition: Edition, now: datetime
+    wish: Wish, machine: Machine, image: Image | None, key_pairs: frozenset[str], edition: Edition
 ) -> Iterator[Problem]:
-    if instance.gone_at:
+    if machine.gone:
         yield block("InvalidInstanceId.NotFound", "The machine no longer exists", "Leave it out.")
     # A deprecated image can still be used; one that is being made or has failed cannot.
     if image is None or image.gone_at or image.status not in ("Available", "Deprecated"):
-        where = f" in {instance.region}" if wish.image_id else ""
-        yield block("InvalidImageId.NotFound", f"The image does not exist{where}", "Choose another image.", "image_id")
+        where = f" in {machine.region}" if wish.image_id else ""
+        do = "Choose an image that exists there." if wish.image_id else "Choose an image."
+        yield block("InvalidImageId.NotFound", f"The image does not exist{where}", do, "image_id")
         image = None
     if _key_pair_missing(wish, image, key_pairs):
         yield block(
             edition.missing_key_pair,
-            f"The key pair {wish.key_pair} does not exist in {instance.region}",
+            f"The key pair {wish.key_pair} does not exist in {machine.region}",
             "Choose one that exists there, or create it there first.",
             "key_pair",
         )
-    yield from _instance_refusals(instance, edition, now)
+    yield from _machine_refusals(machine, edition)
     if image is not None:
-        yield from _image_refusals(instance, image, edition)
-        yield from _size_refusals(wish, instance, image, edition)
+        yield from _image_refusals(machine, image, edition)
+        yield from _size_refusals(wish, machine, image, edition)
     # Last, since the API has nothing against it: it would leave a machine to which nobody has a key.
     if wish.login == Login.KEY_PAIR and not wish.key_pair:
         yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
@@ -113,22 +118,22 @@ def _key_pair_missing(wish: Wish, image: Image | None, key_pairs: frozenset[str]
     return bool(asked) and not windows and wish.key_pair not in key_pairs
 
 
-def _instance_refusals(instance: Instance, edition: Edition, now: datetime) -> Iterator[Problem]:
-    if "security" in instance.locks:
+def _machine_refusals(machine: Machine, edition: Edition) -> Iterator[Problem]:
+    if machine.locked_for_security:
         yield block(
             "InstanceLockedForSecurity",
             "Locked by the provider for security",
             "Clear the finding in Security Center first.",
         )
-    if "financial" in instance.locks or (instance.expires_at and instance.expires_at < now):
+    if machine.payment_due:
         yield block(edition.expired, "Expired or in arrears", "Pay or renew first, or leave these out.")
-    if instance.status not in ("Running", "Stopped"):
+    if machine.status not in ("Running", "Stopped"):
         yield block(
-            edition.creating if instance.status == "Pending" else "IncorrectInstanceStatus",
-            f"In between: the state is {instance.status}",
+            edition.creating if machine.status == "Pending" else "IncorrectInstanceStatus",
+            f"In between: the state is {machine.status}",
             "Wait until it runs or has stopped; it is checked again by itself.",
         )
-    if instance.disk_snapshot_running:
+    if machine.snapshot_running:
         yield block(
             "DiskCreatingSnapshot",
             "A snapshot of the system disk is being made",
@@ -136,7 +141,7 @@ def _instance_refusals(instance: Instance, edition: Edition, now: datetime) -> I
         )
 
 
-def _image_refusals(instance: Instance, image: Image, edition: Edition) -> Iterator[Problem]:
+def _image_refusals(machine: Machine, image: Image, edition: Edition) -> Iterator[Problem]:
     if edition.data_disk_snapshots_refused and image.data_disk_snapshots:
         yield block(
             "OperationDenied",
@@ -151,7 +156,7 @@ def _image_refusals(instance: Instance, image: Image, edition: Edition) -> Itera
             "Subscribe to it in the marketplace first.",
             "image_id",
         )
-    if instance.io_optimized and not image.io_optimized:
+    if machine.io_optimized and not image.io_optimized:
         yield block(
             "IoOptimized.NotSupported",
             "The image does not run on I/O optimised machines",
@@ -159,29 +164,29 @@ def _image_refusals(instance: Instance, image: Image, edition: Edition) -> Itera
             "image_id",
         )
     # An i386 image runs on x86_64, so that Arm or not is all that counts.
-    if instance.architecture and (image.architecture == "arm64") != (instance.architecture == "arm64"):
+    if machine.architecture and (image.architecture == "arm64") != (machine.architecture == "arm64"):
         yield block(
             "InvalidParameter.Conflict",
-            f"The image is for {image.architecture}, the machine is {instance.architecture}",
-            f"Choose the {instance.architecture} build of the image for these.",
+            f"The image is for {image.architecture}, the machine is {machine.architecture}",
+            f"Choose the {machine.architecture} build of the image for these.",
             "image_id",
         )
-    if image.supported_types is not None and instance.instance_type not in image.supported_types:
+    if image.supported_types is not None and machine.instance_type not in image.supported_types:
         yield block(
             "ImageNotSupportInstanceType",
-            f"The image does not support the type {instance.instance_type}",
+            f"The image does not support the type {machine.instance_type}",
             "Choose an image that does, or leave these out.",
             "image_id",
         )
 
 
-def _size_refusals(wish: Wish, instance: Instance, image: Image, edition: Edition) -> Iterator[Problem]:
+def _size_refusals(wish: Wish, machine: Machine, image: Image, edition: Edition) -> Iterator[Problem]:
     if wish.size is None:
         return
     size = wish.size
     limits = edition.size_range(
-        category=instance.disk_category,
-        performance_level=instance.disk_performance_level,
+        category=machine.disk_category,
+        performance_level=machine.disk_performance_level,
         windows=image.os_type == "windows",
     )
     if size < limits.least:
@@ -205,11 +210,11 @@ def _size_refusals(wish: Wish, instance: Instance, image: Image, edition: Editio
             f"Enter {limits.most:,} or less.",
             "disk_size",
         )
-    elif size < instance.disk_size:
+    elif size < machine.disk_size:
         yield block(
             "InvalidSystemDiskSize.ValueNotSupported",
             "The disk would shrink",
-            f"It has {instance.disk_size} GiB now. Enter {instance.disk_size} or more, or let every disk keep its size.",
+            f"It has {machine.disk_size} GiB now. Enter {machine.disk_size} or more, or let every disk keep its size.",
             "disk_size",
         )
 

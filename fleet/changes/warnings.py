@@ -1,16 +1,15 @@
 """What a reviewer must know although the API would not refuse it."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date
+from functools import lru_cache
 
 from fleet.changes.editions import Edition
+from fleet.changes.machine import Machine
 from fleet.changes.problems import Problem, warn
 from fleet.changes.rules import Wish, resulting_size
 from fleet.inventory.lifecycle import end_of_life, os_label
-from fleet.models import Image, Instance, Login
-
-STALE_AFTER = timedelta(minutes=5)
-RECENT = timedelta(days=1)
+from fleet.models import Image, Login
 
 # Code to the sentence that heads a group of machines, and what follows from it. The order is that of the review: worst first.
 WORDS: dict[str, tuple[str, str]] = {
@@ -30,7 +29,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Its processors were given back: a later start can fail for want of stock.",
     ),
     "replaced_lately": ("Replaced less than a day ago", "Make sure that it is meant again."),
-    "login_changes": ("The way to sign in changes", "The key pair of now is not on the new disk."),
+    "login_changes": ("The way to sign in changes", "What people sign in with now is not on the new disk."),
     "password_unused": ("The password is not used on Linux", "With a key pair, Linux turns password sign-in off."),
     "same_image": ("Already on this image", "It is installed afresh; everything on the disk is lost all the same."),
     "disk_grows": ("The disk gets larger", "The larger size is billed from the moment of the replacement."),
@@ -38,49 +37,59 @@ WORDS: dict[str, tuple[str, str]] = {
     "stale_mirror": ("Read more than five minutes ago", "Every machine is read afresh on submit."),
 }
 ORDER = {code: place for place, code in enumerate(WORDS)}
+_WARNINGS = {code: warn(code, *words) for code, words in WORDS.items()}
 
 
-def warnings(
-    *, wish: Wish, instance: Instance, image: Image, edition: Edition, last_replaced: datetime | None, now: datetime
-) -> list[Problem]:
+def warnings(*, wish: Wish, machine: Machine, image: Image, edition: Edition, today: date) -> list[Problem]:
     """Return the warnings for one machine that is not blocked, worst first."""
-    codes = _codes(wish, instance, image, edition, last_replaced, now)
-    return [warn(code, *WORDS[code]) for code in sorted(codes, key=ORDER.__getitem__)]
+    codes = _codes(wish, machine, image, edition, today)
+    return [_WARNINGS[code] for code in sorted(codes, key=ORDER.__getitem__)]
 
 
-def _codes(
-    wish: Wish, instance: Instance, image: Image, edition: Edition, last_replaced: datetime | None, now: datetime
-) -> Iterator[str]:
+def _codes(wish: Wish, machine: Machine, image: Image, edition: Edition, today: date) -> Iterator[str]:
     windows = image.os_type == "windows"
-    if image.os_type != instance.os_type:
+    if image.os_type != machine.os_type:
         yield "os_family"
-    elif not windows and _distribution(image.os_name) != _distribution(instance.os_name):
+    elif not windows and _distribution(image.os_name) != _distribution(machine.os_name):
         yield "distribution"
-    if instance.tags.get("protected", "").lower() in ("true", "yes", "1"):
+    if machine.protected:
         yield "protected"
     if wish.login == Login.KEY_PAIR and windows:
         yield "windows_key_pair"
     if wish.login == Login.KEY_PAIR and not windows and wish.has_password:
         yield "password_unused"
-    if instance.key_pair and wish.login != Login.KEY_PAIR:
+    if _login_changes(wish, machine, windows=windows):
         yield "login_changes"
     ends = end_of_life(image.os_name)
-    if ends and ends < now.date():
+    if ends and ends < today:
         yield "end_of_life"
-    if instance.status == "Stopped" and instance.stopped_mode == "StopCharging":
+    if machine.economical:
         yield "economical"
-    if last_replaced and now - last_replaced < RECENT:
+    if machine.replaced_lately:
         yield "replaced_lately"
-    if image.image_id == instance.image_id:
+    if image.image_id == machine.image_id:
         yield "same_image"
-    if resulting_size(wish, instance, image, edition) > max(20, instance.disk_size):
+    if resulting_size(wish, machine, image, edition) > max(20, machine.disk_size):
         yield "disk_grows"
-    if instance.data_disks:
+    if machine.has_data_disks:
         yield "data_disks"
-    if now - instance.seen_at > STALE_AFTER:
+    if machine.stale:
         yield "stale_mirror"
 
 
+def _login_changes(wish: Wish, machine: Machine, *, windows: bool) -> bool:
+    """Say whether what people sign in with now is missing on the new disk.
+
+    A key pair that the machine has is bound again after a login as in the image; Windows takes none at all.
+    """
+    if windows:
+        return machine.key_pair != ""
+    if wish.login == Login.KEY_PAIR:
+        return machine.key_pair != wish.key_pair
+    return wish.login == Login.PASSWORD and machine.key_pair != ""
+
+
+@lru_cache(maxsize=4096)
 def _distribution(os_name: str) -> str:
     """Return a label's name without its version: `Ubuntu 24.04` is `Ubuntu`."""
     return os_label(os_name).rstrip("0123456789. ").strip()

@@ -15,6 +15,7 @@ from fleet.cloud import CloudError, DiskView, EcsClient, InstanceView, Verdict
 from fleet.cloud.describe import IDS_A_CALL, IMAGE_IDS_A_CALL
 from fleet.inventory import store
 from fleet.inventory.credentials import client_for
+from fleet.inventory.gone import mark_instances_gone
 from fleet.lib.clock import Clock
 from fleet.models import Account, Image, Instance, KeyPair
 
@@ -194,7 +195,7 @@ def _save(
     if diskless := present.keys() - disks.keys():
         store.clear_system_disks(account=account, instance_ids=diskless, read_at=read_at)
     if gone := ids - present.keys():
-        store.mark_instances_gone(account=account, instance_ids=gone, read_at=read_at)
+        mark_instances_gone(account=account, instance_ids=gone, read_at=read_at)
     if snapshotting is not None:
         mirrored = Instance.objects.filter(account=account, instance_id__in=ids)
         mirrored.filter(disk_id__in=snapshotting, disk_snapshot_running=False).update(disk_snapshot_running=True)

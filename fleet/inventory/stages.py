@@ -5,18 +5,17 @@ nothing of leases and keeps nothing in memory: where it goes on is its cursor, a
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 
-from fleet.cloud import DiskView, EcsClient
-from fleet.inventory import store
+from fleet.cloud import EcsClient
+from fleet.inventory import gone, store
+from fleet.inventory.data_disks import drop_data_disks, save_data_disks
 from fleet.inventory.reading import supported_types
-from fleet.models import Account, Image, Instance, InstanceType, KeyPair, RegionMirror, SystemDisk
+from fleet.models import Image, Instance, InstanceType, RegionMirror
 
 IMAGES_ASKED_A_SYNC = 20
 SECONDS_OF_ASKING = 20  # and one call more: well inside the lease
@@ -67,14 +66,14 @@ def _disks(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
 
 
 def _data_disks(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
-    """Count the data disks. The first page sets, the others add, so that no page needs what an earlier one
-    held.
-
-    In a region of more than one page of data disks the counts are too low until the stage's end.
-    """
     views, token = client.describe_disks(kind="data", next_token=mirror.cursor)
-    first = not mirror.cursor
-    return Page(lambda: _count_data_disks(mirror.account, mirror.region, views, first=first), token or None)
+
+    def write() -> None:
+        save_data_disks(account=mirror.account, region=mirror.region, disks=views, read_at=read_at)
+        if not token:
+            drop_data_disks(account=mirror.account, region=mirror.region, unseen_since=mirror.started_at)
+
+    return Page(write, token or None)
 
 
 def _images(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
@@ -139,14 +138,9 @@ def _sweep(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
     """Mark what this sync did not see. Its row and its history stay."""
 
     def write() -> None:
-        unseen = {"account": mirror.account, "region": mirror.region, "gone_at": None}
-        before = {"seen_at__lt": mirror.started_at}
-        gone = Instance.objects.filter(**unseen, **before)
-        SystemDisk.objects.filter(instance__in=gone, gone_at=None).update(gone_at=read_at)
-        gone.update(gone_at=read_at)
-        Image.objects.filter(**unseen, **before).update(gone_at=read_at)
-        KeyPair.objects.filter(**unseen, **before).update(gone_at=read_at)
-        mirror.instances = Instance.objects.filter(**unseen).count()
+        account, region = mirror.account, mirror.region
+        gone.sweep(account=account, region=region, unseen_since=mirror.started_at, now=read_at)
+        mirror.instances = Instance.objects.present().filter(account=account, region=region).count()
 
     return Page(write, None)
 
@@ -172,25 +166,3 @@ def after(stage: str) -> str:
     """Return the stage that follows, empty after the last."""
     names = [*STAGES, ""]
     return names[names.index(stage) + 1]
-
-
-def _count_data_disks(account: Account, region: str, disks: list[DiskView], *, first: bool) -> None:
-    counts: dict[str, int] = defaultdict(int)
-    sizes: dict[str, int] = defaultdict(int)
-    for disk in disks:
-        if disk.instance_id:
-            counts[disk.instance_id] += 1
-            sizes[disk.instance_id] += disk.size
-    if first:
-        here = Instance.objects.filter(account=account, region=region, data_disks__gt=0)
-        here.exclude(instance_id__in=counts).update(data_disks=0, data_disk_size=0)
-    before = ("0", "0") if first else ("i.data_disks", "i.data_disk_size")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE fleet_instance i"
-            f" SET data_disks = {before[0]} + d.n, data_disk_size = {before[1]} + d.size"
-            " FROM unnest(%s::text[], %s::int[], %s::int[]) AS d (instance_id, n, size)"
-            " WHERE i.account_id = %s AND i.instance_id = d.instance_id"
-            f" AND (i.data_disks, i.data_disk_size) <> ({before[0]} + d.n, {before[1]} + d.size)",
-            [list(counts), list(counts.values()), [sizes[one] for one in counts], account.pk],
-        )

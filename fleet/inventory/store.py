@@ -85,7 +85,9 @@ def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: d
         disk = by_instance[row.instance_id]
         if _is_former(disk, births.get((row.pk, row.disk_id))):
             continue
-        if (row.disk_id, row.disk_size, row.disk_category) != (disk.disk_id, disk.size, disk.category):
+        # Not in the history: it is new, or its machine had vanished and is there again.
+        unheard = (row.pk, disk.disk_id) not in births
+        if unheard or (row.disk_size, row.disk_category) != (disk.size, disk.category):
             replaced.append((row, disk))
         before = [getattr(row, name) for name in _DISK_FIELDS]
         put_disk(row, disk)
@@ -103,13 +105,6 @@ def clear_system_disks(*, account: Account, instance_ids: Collection[str], read_
     rows.exclude(disk_id="").update(
         disk_id="", disk_size=0, disk_snapshot_policy="", disk_tags={}, disk_snapshot_running=False
     )
-
-
-@transaction.atomic
-def mark_instances_gone(*, account: Account, instance_ids: Collection[str], read_at: datetime) -> None:
-    rows = Instance.objects.filter(account=account, instance_id__in=instance_ids, gone_at=None, seen_at__lte=read_at)
-    SystemDisk.objects.filter(instance__in=rows, gone_at=None).update(gone_at=read_at)
-    rows.update(gone_at=read_at)
 
 
 @transaction.atomic

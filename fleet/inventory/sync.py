@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from fleet.cloud import CloudError, Verdict
 from fleet.inventory import quota, stages
 from fleet.inventory.credentials import client_for
+from fleet.inventory.gone import leave_region
 from fleet.lib.clock import Clock
 from fleet.models import Account, Heartbeat, RegionMirror
 
@@ -59,7 +60,7 @@ def sync_due(*, clock: Clock, budget_seconds: float, pages: int = 200) -> Pass:
     done = Pass()
     until = time.monotonic() + budget_seconds
     now = clock.now()
-    ensure_mirrors()
+    ensure_mirrors(clock=clock)
     quota.prune(now=now)
     while done.pages < pages and time.monotonic() < until:
         mirror = _claim(clock.now())
@@ -75,7 +76,7 @@ def sync_all(*, clock: Clock, patience_seconds: float = 120) -> Iterator[RegionM
 
     A region that another worker is syncing at this moment is waited for, at most `patience_seconds`.
     """
-    ensure_mirrors()
+    ensure_mirrors(clock=clock)
     asked = clock.now()
     ask_now(clock=clock)
     everything = RegionMirror.objects.select_related("account").order_by("account__name", "region")
@@ -103,15 +104,18 @@ def ask_now(*, clock: Clock, account: Account | None = None) -> int:
     return mirrors.filter(stage="").update(due_at=clock.now())
 
 
-def ensure_mirrors() -> None:
-    """See to it that each region of each account has its row, and no other region has one."""
+def ensure_mirrors(*, clock: Clock) -> None:
+    """See to it that each region of each account has its row, and no other region has one.
+
+    What the mirror holds of a region that was taken out of its account is marked as gone: nobody looks after it any more.
+    """
     wanted = {(account.pk, region) for account in Account.objects.all() for region in account.regions}
-    present = {(row.account_id, row.region): row.pk for row in RegionMirror.objects.all()}
+    present = {(row.account_id, row.region): row for row in RegionMirror.objects.select_related("account")}
     missing = [RegionMirror(account_id=pk, region=region) for pk, region in sorted(wanted - present.keys())]
     if missing:
         RegionMirror.objects.bulk_create(missing, ignore_conflicts=True)
-    if extra := [pk for key, pk in present.items() if key not in wanted]:
-        RegionMirror.objects.filter(pk__in=extra).delete()
+    for key in sorted(present.keys() - wanted):
+        leave_region(present[key], now=clock.now())
 
 
 def interval(machines: int) -> timedelta:

@@ -4,7 +4,7 @@ from fleet.models.accounts import Account, RegionMirror
 from fleet.models.audit import AuditEvent, AuditHead
 from fleet.models.changes import Change, ChangeState, Contributor, LeftOut, Login, Target
 from fleet.models.guards import Calendar, CalendarEntry, KillSwitch, MachineLock
-from fleet.models.inventory import Image, Instance, InstanceType, KeyPair, Snapshot, SystemDisk
+from fleet.models.inventory import DataDisk, Image, Instance, InstanceType, KeyPair, Snapshot, SystemDisk
 from fleet.models.notices import Delivery, Webhook
 from fleet.models.people import Grant, Role, User
 from fleet.models.replacements import CallWindow, Outcome, Replacement, ReplacementState, Retry, StepTiming, Transition
@@ -25,6 +25,7 @@ __all__ = [
     "ChangeState",
     "Comment",
     "Contributor",
+    "DataDisk",
     "Decision",
     "Delivery",
     "Grant",

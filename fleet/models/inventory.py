@@ -84,6 +84,21 @@ class SystemDisk(models.Model):
         constraints = [models.UniqueConstraint(fields=["instance", "disk_id"], name="disk_once")]
 
 
+class DataDisk(models.Model):
+    """A data disk, with the provider's id of the machine that it is attached to, if any. Sizes are GiB."""
+
+    account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="data_disks")
+    region = models.CharField(max_length=64)
+    disk_id = models.CharField(max_length=64)
+    attached_to = models.CharField(max_length=64, blank=True)
+    size = models.PositiveIntegerField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "disk_id"], name="data_disk_once")]
+        indexes = [models.Index(fields=["account", "attached_to"], name="data_disk_by_machine")]
+
+
 class InstanceType(models.Model):
     """An instance type with its architecture: `x86_64` or `arm64`, in the words that images use. Memory in MiB."""
 

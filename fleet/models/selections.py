@@ -25,11 +25,15 @@ class SavedView(models.Model):
 
 
 class Selection(models.Model):
-    """The machines that a person has ticked in one tab: frozen primary keys, whatever the filter shows later."""
+    """The machines that a person has ticked in one tab: frozen primary keys, whatever the filter shows later.
+
+    `misses` keeps what was pasted and is not among them, each as text, code, reason and primary key or None.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     instances = ArrayField(models.BigIntegerField(), default=list)
+    misses = models.JSONField(default=list, help_text="What was pasted and fits no machine")
     touched_at = models.DateTimeField()
 
     class Meta:

@@ -2,44 +2,58 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import django_filters as filters
-from django import forms
-from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
-from django.db.models.fields.json import KT
+from django.db.models import CharField, Exists, F, Func, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast
 from django.http import QueryDict
+from django.utils.http import urlencode
 
+from fleet.changes.locks import holding
 from fleet.inventory.lifecycle import end_of_life, os_label
-from fleet.models import Instance, Target
+from fleet.models import Instance, MachineLock, Target
 
 SOON = timedelta(days=183)
-REMARKS = (
-    ("past", "Past end of life"),
-    ("soon", "Ends within 6 months"),
-    ("busy", "In an open change"),
-    ("locked", "Locked"),
-)
+MOST_TAGS = 8
+SUPPORT = (("past", "Past end of life"), ("soon", "Ends within 6 months"), ("safe", "Supported for longer"))
+LOCKED = (("yes", "Locked"), ("no", "Not locked"))
+BUSY = (("yes", "In an open change"), ("no", "In no open change"))
 KINDS = {
     "account": "account__name",
     "region": "region",
+    "zone": "zone",
     "os": "os_name",
     "os_type": "os_type",
     "status": "status",
     "environment": "environment",
-    "service": "tags__service",
+    "type": "instance_type",
 }
+FIRST = ("region", "os", "status", "environment", "account", "support")
+"""What is asked most; the rest is behind *More filters*."""
+OFFERED_TAGS = 200
+SAMPLED = 2000
+
+
+class Pairs(Func):
+    """The tags of a machine as `key=value`, one row each."""
+
+    template = "jsonb_object_keys(%(expressions)s) || '=' || (%(expressions)s ->> jsonb_object_keys(%(expressions)s))"
+    output_field = CharField()
+    set_returning = True
 
 
 def values_of(instances: QuerySet[Instance], kinds: Iterable[str]) -> dict[str, list[str]]:
-    """Return for each of `kinds` the values that occur, sorted (one query)."""
+    """Return for each of `kinds` the values that occur, sorted; `tag` offers those of some machines (one query)."""
     parts = []
     for kind in kinds:
-        field = KINDS[kind]
-        value = Cast(KT(field) if kind == "service" else field, CharField())
-        parts.append(instances.order_by().values_list(Value(kind), value).distinct())
+        if kind == "tag":
+            some = instances.filter(pk__in=instances.order_by("name", "pk")[:SAMPLED].values("pk"))
+            parts.append(some.order_by().values_list(Value(kind), Pairs("tags")).distinct())
+        else:
+            value = Cast(F(KINDS[kind]), CharField())
+            parts.append(instances.order_by().values_list(Value(kind), value).distinct())
     found: dict[str, list[str]] = defaultdict(list)
     for kind, value in parts[0].union(*parts[1:], all=True):
         if value:
@@ -48,12 +62,11 @@ def values_of(instances: QuerySet[Instance], kinds: Iterable[str]) -> dict[str, 
 
 
 def judged(os_names: list[str], today: date) -> dict[str, str]:
-    """Return which names mean a system that is `past` its end of life, or ends `soon`."""
+    """Return of each name whether its system is `past` its end of life, ends `soon`, or is `safe` (unknown ones, too)."""
     states = {}
     for name in os_names:
         ends = end_of_life(name)
-        if ends is not None and ends < today + SOON:
-            states[name] = "past" if ends < today else "soon"
+        states[name] = "safe" if ends is None or ends >= today + SOON else "past" if ends < today else "soon"
     return states
 
 
@@ -63,25 +76,30 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
     q = filters.CharFilter(method="search", label="Name, id, address or tag")
     region = filters.ChoiceFilter(label="Region", empty_label="Any region")
     os = filters.ChoiceFilter(label="System", empty_label="Any system", method="system")
-    os_type = filters.ChoiceFilter(label="Kind of system", empty_label="Any kind")
     status = filters.ChoiceFilter(label="State", empty_label="Any state")
     environment = filters.ChoiceFilter(label="Environment", empty_label="Any environment")
-    service = filters.ChoiceFilter(label="Service", empty_label="Any service", field_name="tags__service")
     account = filters.ChoiceFilter(label="Account", empty_label="Any account", field_name="account__name")
-    remark = filters.ChoiceFilter(label="Remark", empty_label="Any remark", choices=REMARKS, method="remarked")
-    image = filters.CharFilter(field_name="image_id", label="Image", widget=forms.HiddenInput)
+    support = filters.ChoiceFilter(label="Support", empty_label="Any support", choices=SUPPORT, method="supported")
+    zone = filters.ChoiceFilter(label="Zone", empty_label="Any zone")
+    type = filters.ChoiceFilter(label="Type", empty_label="Any type", field_name="instance_type")
+    os_type = filters.ChoiceFilter(label="Kind of system", empty_label="Any kind")
+    locked = filters.ChoiceFilter(label="Locks", empty_label="Locked or not", choices=LOCKED, method="has_lock")
+    busy = filters.ChoiceFilter(label="Changes", empty_label="In a change or not", choices=BUSY, method="in_change")
+    image = filters.CharFilter(field_name="image_id", label="Image")
 
     def __init__(
-        self, data: QueryDict | None, *, instances: QuerySet[Instance], today: date, controls: bool, **kwargs: Any
+        self, data: QueryDict | None, *, instances: QuerySet[Instance], now: datetime, controls: bool, **kwargs: Any
     ) -> None:
         super().__init__(data, queryset=instances, **kwargs)
+        self.now = now
         # Without the controls only the names of systems are needed: what one chose is a choice in any case.
-        self.values = values_of(instances, KINDS if controls else ["os"])
+        self.values = values_of(instances, [*KINDS, "tag"] if controls else ["os"])
         self.data: QueryDict
+        self.tags = tags_of(self.data)
         self.names: dict[str, list[str]] = defaultdict(list)
         for name in self.values.get("os", []):
             self.names[os_label(name)].append(name)
-        self.ends = judged(self.values.get("os", []), today)
+        self.ends = judged(self.values.get("os", []), now.date())
         for kind in KINDS:
             found = {*(self.names if kind == "os" else self.values.get(kind, []))}
             # What was chosen stays a choice when its last machine is gone: the list is then empty, not the whole fleet.
@@ -93,14 +111,44 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
     @property
-    def shown(self) -> list[Any]:
+    def first(self) -> list[Any]:
         """Return the controls beside the text: those that have something to choose, or something chosen."""
-        controls = [name for name in self.filters if name not in ("q", "image")]
-        return [self.form[name] for name in controls if len(self.values.get(name, REMARKS)) > 1 or self.data.get(name)]
+        return [self.form[name] for name in FIRST if self._is_shown(name)]
+
+    @property
+    def more(self) -> list[Any]:
+        """Return the controls that are folded away."""
+        names = [name for name in self.filters if name not in (*FIRST, "q", "image")]
+        return [self.form[name] for name in names if self._is_shown(name)]
+
+    @property
+    def more_asked(self) -> bool:
+        """Say whether something folded away is asked for."""
+        return bool(self.tags) or any(self.data.get(name) for name in self.filters if name not in (*FIRST, "q"))
+
+    @property
+    def offered(self) -> list[str]:
+        """Return tags to choose from; others can be typed."""
+        return self.values.get("tag", [])[:OFFERED_TAGS]
+
+    @property
+    def query(self) -> str:
+        """Return what is asked for as a query string, always in one order: the same filter is the same text."""
+        return query_of(self.data)
+
+    def _is_shown(self, name: str) -> bool:
+        return name not in KINDS or len(self.values.get(name, ())) > 1 or bool(self.data.get(name))
 
     def filter_queryset(self, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
         """Narrow by all that was asked; what cannot be understood narrows to nothing, and never widens."""
-        return super().filter_queryset(queryset) if self.form.is_valid() else queryset.none()
+        typed = [*self.tags, *(self.data.get(name, "") for name in self.filters)]
+        if not self.form.is_valid() or len(self.tags) > MOST_TAGS or any("\0" in text for text in typed):
+            return queryset.none()
+        rows: QuerySet[Instance] = super().filter_queryset(queryset)
+        for tag in self.tags:
+            key, equals, value = tag.partition("=")
+            rows = rows.filter(tags__contains={key: value}) if equals else rows.filter(tags__has_key=key)
+        return rows
 
     def search(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
         """Narrow to the machines whose text holds every word."""
@@ -112,13 +160,31 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
         """Narrow to one system, under all names that the cloud has for it."""
         return rows.filter(os_name__in=self.names[value])
 
-    def remarked(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
-        """Narrow to the machines of which the list remarks something."""
-        if value == "locked":
-            return rows.exclude(locks=[])
-        if value == "busy":
-            return rows.filter(Exists(Target.objects.filter(instance=OuterRef("pk"), open=True)))
+    def supported(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
+        """Narrow by how long the system still gets security updates."""
         return rows.filter(os_name__in=[name for name, state in self.ends.items() if state == value])
+
+    def has_lock(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
+        """Narrow to the machines that the cloud or a person has locked, or to the others."""
+        lock = MachineLock.objects.filter(holding(self.now), instance=OuterRef("pk"))
+        condition = ~Q(locks=[]) | Q(Exists(lock))
+        return rows.filter(condition if value == "yes" else ~condition)
+
+    def in_change(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
+        """Narrow to the machines in an open change, or to the others."""
+        busy = Exists(Target.objects.filter(instance=OuterRef("pk"), open=True))
+        return rows.filter(busy if value == "yes" else ~busy)
+
+
+def tags_of(data: QueryDict) -> list[str]:
+    """Return the tags asked for, each once, as `key` or `key=value`."""
+    return list(dict.fromkeys(tag.strip() for tag in data.getlist("tag") if tag.strip()))
+
+
+def query_of(data: QueryDict) -> str:
+    """Return what a form or an address asks for as a query string, always in one order, and nothing else of it."""
+    asked = [(name, str(data[name])) for name in InstanceFilter.base_filters if data.get(name)]
+    return urlencode([*asked, *(("tag", tag) for tag in tags_of(data))])
 
 
 WORDS = {"linux": "Linux", "windows": "Windows"}

@@ -9,6 +9,8 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from fleet.changes.locks import LOCKERS, active_locks
+from fleet.changes.refused import Refused
 from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.lib.clock import DatabaseClock
 from fleet.models import (
@@ -25,6 +27,7 @@ from fleet.models import (
 )
 from fleet.web.filters import SOON
 from fleet.web.htmx import Request
+from fleet.web.lock_form import LockForm
 from fleet.web.scope import covered, has_role, visible_instances
 
 
@@ -60,10 +63,24 @@ def instance(request: Request, pk: int) -> HttpResponse:
     """Show one machine, also one that has vanished from the cloud."""
     rows = Instance.objects.filter(covered(request.user)).select_related("account")
     machine = get_object_or_404(rows, pk=pk)
-    now = DatabaseClock().now()
+    return machine_page(request, machine, DatabaseClock().now(), form=LockForm())
+
+
+def machine_page(
+    request: Request,
+    machine: Instance,
+    now: datetime,
+    *,
+    form: LockForm,
+    refused: Refused | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the page of a machine, with what was typed to lock it and why that was refused."""
     ends = end_of_life(machine.os_name)
     named = _named(machine)
     open_change = next((entry.change for entry in named if entry.state == "open"), None)
+    held = active_locks(now).filter(instance=machine).first()
+    admin = has_role(request.user, Role.ADMIN)
     context = {
         "machine": machine,
         "label": os_label(machine.os_name) or "system not known",
@@ -78,9 +95,14 @@ def instance(request: Request, pk: int) -> HttpResponse:
         "named": named,
         "open_change": open_change,
         "may_change": has_role(request.user, Role.OPERATOR),
+        "held": held,
+        "may_lock": has_role(request.user, *LOCKERS),
+        "may_release": held is not None and (admin or held.owner_id == request.user.pk),
+        "form": form,
+        "refused": refused,
         **_through_time(machine, now),
     }
-    return render(request, "instances/detail.html", context)
+    return render(request, "instances/detail.html", context, status=status)
 
 
 def _alike(visible: QuerySet[Instance], machine: Instance) -> int:

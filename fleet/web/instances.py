@@ -1,25 +1,32 @@
 """The list of machines: filter, search, page, select, and hand the selection over to a draft."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
+from fleet.changes.drafting import MOST_MACHINES
+from fleet.changes.locks import LOCKERS, holding
+from fleet.changes.refused import Refused
+from fleet.changes.targets import Asked, Chosen, choose, draft_of, misses_of, seal_of
 from fleet.inventory.lifecycle import end_of_life, os_label
-from fleet.lib.clock import DatabaseClock
-from fleet.models import Instance, Role, Target
+from fleet.lib.text import count
+from fleet.models import Instance, MachineLock, Role, Target, User
+from fleet.web.change_page import STATUS, note_refusal
 from fleet.web.filters import SOON, InstanceFilter
-from fleet.web.htmx import Request, partial, wants_partial
+from fleet.web.htmx import Request, go, partial, wants_partial
 from fleet.web.paging import SIZES, Page, keyed, number_of, size_of
 from fleet.web.scope import has_role, visible_instances
-from fleet.web.selection import selection_of
+from fleet.web.selection import Desk, Ticks, asked_of, desk_of
 
 COLUMNS = (
     ("name", "Machine", ""),
@@ -31,6 +38,10 @@ COLUMNS = (
     ("status", "State", "p2"),
 )
 SORTS = {column for column, *_ in COLUMNS}
+
+OTHER_TAB = (
+    "This selection was changed in another tab since the page was shown. Look at it as it is now, then press again."
+)
 
 
 @dataclass(frozen=True)
@@ -46,51 +57,119 @@ class Row:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def instances(request: Request) -> HttpResponse:
-    """Show a page of machines. GET shows what an address says; POST carries the selection along besides."""
+    """Show a page of machines. GET shows what an address says; POST saves the ticks, and does what its button asks."""
     posted = request.method == "POST"
     data = request.POST if posted else request.GET
-    may_change = has_role(request.user, Role.OPERATOR)
-    today = DatabaseClock().now().date()
+    may = {"change": has_role(request.user, Role.OPERATOR), "tick": has_role(request.user, *LOCKERS)}
+    if posted and data.get("act") == "change" and not may["change"]:
+        raise PermissionDenied("Only an operator drafts a change of the operating system.")
+    desk = desk_of(request.user, data.get("selection"))
     visible = visible_instances(request.user)
-    narrowed = InstanceFilter(data, instances=visible, today=today, controls=not wants_partial(request))
+    ticking = posted and may["tick"] and data.get("act") == "tick" and wants_partial(request)
+    if ticking and (saved := _ticked(request, desk, visible)):
+        return saved
+    narrowed = InstanceFilter(data, instances=visible, now=desk.now, controls=not wants_partial(request))
     matching = narrowed.qs
     total = matching.count()
+    ticks = Ticks(desk.id, desk.picked, desk.misses)
+    if posted and may["tick"]:
+        ticks = _ticks(request.user, data, desk, visible=visible, matching=matching, total=total)
     sort = _sort(data)
-    page = _page(matching, data=data, sort=sort, total=total)
-    selection = selection_of(
-        data if posted and may_change else QueryDict(), visible=visible, matching=matching, total=total
-    )
-
-    if data.get("act") == "change" and posted:
-        if not may_change:
-            raise PermissionDenied("Only an operator drafts a change of the operating system.")
-        if not selection.refused:
-            # 307: the browser posts the same form again, to the draft.
-            return HttpResponse(status=307, headers={"Location": reverse("draft-new")})
-    address = _address(narrowed, data=data, sort=sort, page=page)
-    if posted and not selection.picked and not selection.refused and not wants_partial(request):
-        return redirect(address)
+    page = _page(matching, data=data, sort=sort, total=total, now=desk.now)
+    address = _address(narrowed, data=data, sort=sort, page=page, ticks=ticks)
+    if posted and not ticks.refused:
+        if data.get("act") in ("change", "lock") and (answer := _go_on(request, data, ticks, desk.now)):
+            if not isinstance(answer, Refused):
+                return answer
+            ticks = replace(ticks, refused=answer)
+        elif not wants_partial(request):
+            if ticks.said:
+                messages.info(request, ticks.said, extra_tags="run")
+            return redirect(address)
 
     context = {
         "filter": narrowed,
         "page": page,
-        "rows": [_row(instance, today) for instance in page.rows],
+        "rows": [_row(instance, desk.now) for instance in page.rows],
         "columns": _columns(sort),
         "sort": sort,
         "sizes": SIZES,
         "total": total,
         "any": bool(narrowed.values),
-        "narrowed": any(data.get(name) for name in narrowed.filters),
-        "selection": selection,
-        "here": selection.here(page.rows),
-        "elsewhere": selection.elsewhere(page.rows),
-        "may_change": may_change,
+        "ticks": ticks,
+        "here": ticks.here(page.rows),
+        "elsewhere": ticks.elsewhere(page.rows),
+        "rest": ticks.rest(page.rows),
+        "desk": desk,
+        "may_change": may["change"],
+        "may_tick": may["tick"],
     }
-    status = 422 if selection.refused else 200
+    status = STATUS[ticks.refused.kind] if ticks.refused else 200
     response = partial(request, "instances/list.html", "results", context, status=status)
     if wants_partial(request):
         response["HX-Push-Url"] = address
+        response["HX-Retarget"] = "#results"
     return response
+
+
+def _ticked(request: Request, desk: Desk, visible: QuerySet[Instance]) -> HttpResponse | None:
+    """Save ticks at once and answer in the server's words how many are selected; None where they cannot be saved."""
+    asked = asked_of(request.POST)
+    try:
+        chosen = choose(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
+    except Refused:
+        return None
+    here = len(chosen.after & asked.shown)
+    context = {"picked": len(chosen.after), "here": here, "elsewhere": len(chosen.after) - here}
+    response = render(request, "instances/_picked.html", context)
+    listed = QueryDict(urlsplit(request.htmx.current_url_abs_path or "").query, mutable=True)
+    listed["selection"] = str(desk.id)
+    response["HX-Replace-Url"] = f"{reverse('instances')}?{listed.urlencode()}"
+    return response
+
+
+def _ticks(
+    user: User, data: QueryDict, desk: Desk, *, visible: QuerySet[Instance], matching: QuerySet[Instance], total: int
+) -> Ticks:
+    """Save what the form says of the selection. "All matching" is resolved to ids here and never later."""
+
+    def chosen(asked: Asked) -> Chosen:
+        return choose(owner=user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
+
+    act, said, stop = data.get("act"), "", None
+    asked, now = asked_of(data), Chosen(desk.picked, desk.picked)
+    try:
+        now = chosen(asked)
+        elsewhere = seal_of(now.before - asked.shown)
+        if act in ("change", "lock") and data.get("rest", elsewhere) != elsewhere:
+            raise Refused(OTHER_TAB, kind="moved")
+        if act == "all":
+            if total > MOST_MACHINES:
+                words = f"{total:,} machines match, and a change holds at most {MOST_MACHINES:,}."
+                raise Refused(f"{words} Narrow the filter, then select all.")
+            add = frozenset(matching.values_list("pk", flat=True))
+            now = chosen(Asked(add=add))
+            shown = number_of(data.get("matching"), 0)
+            if shown and shown != len(add):
+                said = f"{count(len(add), 'machine matches', 'machines match')} now, no longer {shown:,}; all are selected."
+    except Refused as refused:
+        stop = refused
+    misses = 0 if act == "clear" and not stop else desk.misses
+    return Ticks(desk.id, now.after, misses, stop, said)
+
+
+def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> HttpResponse | Refused:
+    """Take the selection to a draft, or to the page of locks."""
+    if data.get("act") == "lock":
+        if not ticks.picked:
+            return Refused("No machine is selected. Tick the machines to lock, then press again.")
+        return go(request, f"{reverse('locks')}?{urlencode({'selection': str(ticks.id)})}")
+    try:
+        change = draft_of(actor=request.user, instance_pks=ticks.picked, misses=misses_of(ticks.id), now=now)
+    except Refused as refused:
+        note_refusal(request, refused, act="draft a change")
+        return refused
+    return go(request, "draft", change.pk)
 
 
 def _sort(data: QueryDict) -> str:
@@ -98,10 +177,11 @@ def _sort(data: QueryDict) -> str:
     return asked if asked.removeprefix("-") in SORTS else "name"
 
 
-def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: int) -> Page:
+def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: int, now: datetime) -> Page:
     """Return the page that `to` asks for: `next:<row>:<number>`, `previous:<row>:<number>`, `last`, or the first."""
     change = Target.objects.filter(instance=OuterRef("pk"), open=True).values("change")[:1]
-    rows = matching.select_related("account").annotate(open_change=Subquery(change))
+    lock = MachineLock.objects.filter(holding(now), instance=OuterRef("pk")).values("owner__username")[:1]
+    rows = matching.select_related("account").annotate(open_change=Subquery(change), locked_by=Subquery(lock))
     step, _, rest = data.get("to", "").partition(":")
     row, _, first = rest.partition(":")
     anchor = Instance.objects.filter(pk=int(row)).first() if row.isdecimal() and len(row) < 18 else None
@@ -109,13 +189,14 @@ def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: in
     return keyed(rows, by=sort, size=size, total=total, step=step, anchor=anchor, first=number_of(first))
 
 
-def _address(narrowed: InstanceFilter, *, data: QueryDict, sort: str, page: Page) -> str:
-    """Return the address that shows this page again (without the selection, which no address carries)."""
-    parts: list[tuple[str, str]] = [(name, str(data[name])) for name in narrowed.filters if data.get(name)]
-    parts += [("sort", sort)] if sort != "name" else []
+def _address(narrowed: InstanceFilter, *, data: QueryDict, sort: str, page: Page, ticks: Ticks) -> str:
+    """Return the address that shows this page again; a selection is named in it, and its machines never are."""
+    parts: list[tuple[str, str]] = [("sort", sort)] if sort != "name" else []
     parts += [("size", str(page.size))] if page.size != SIZES[0] else []
     parts += [("to", str(data["to"]))] if data.get("to") and page.first > 1 else []
-    return reverse("instances") + (f"?{urlencode(parts)}" if parts else "")
+    parts += [("selection", str(ticks.id))] if ticks.picked or ticks.misses else []
+    query = "&".join(filter(None, [narrowed.query, urlencode(parts)]))
+    return reverse("instances") + (f"?{query}" if query else "")
 
 
 def _columns(sort: str) -> list[dict[str, Any]]:
@@ -131,8 +212,8 @@ def _columns(sort: str) -> list[dict[str, Any]]:
     ]
 
 
-def _row(instance: Any, today: date | datetime) -> Row:
-    ends = end_of_life(instance.os_name)
+def _row(instance: Any, now: datetime) -> Row:
+    ends, today = end_of_life(instance.os_name), now.date()
     past = ends is not None and ends < today
     return Row(
         instance,
@@ -143,10 +224,12 @@ def _row(instance: Any, today: date | datetime) -> Row:
     )
 
 
-def _remark(instance: Any, ends: date | None, today: Any) -> tuple[str, str, str] | None:
+def _remark(instance: Any, ends: date | None, today: date) -> tuple[str, str, str] | None:
     """Return the gravest thing to say of a machine, and nothing of a usual one."""
     if instance.locks:
         return "bad", "block", f"Locked: {', '.join(instance.locks)}"
+    if instance.locked_by:
+        return "warn", "lock", f"Locked by {instance.locked_by}"
     if instance.open_change:
         return "run", "run", f"In change #{instance.open_change}"
     if ends is not None and ends < today:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.changes.editions import EDITIONS
+from fleet.changes.machine import machine_of
 from fleet.changes.rules import Wish, password_problem, refusals, size_problem_of_text
 from fleet.cloud import parse
 from fleet.inventory.store import image_row, instance_row, put_disk
@@ -162,7 +163,8 @@ def ours(edition_name: str, case: Case, instance: Instance, image: Image | None,
         has_password=bool(case.password),
     )
     now = datetime.now(UTC)
-    found = refusals(wish=wish, instance=instance, image=image, key_pairs=key_pairs, edition=edition, now=now)
+    machine = machine_of(instance, now=now)
+    found = refusals(wish=wish, machine=machine, image=image, key_pairs=key_pairs, edition=edition)
     # What only Windows asks of a password is looked at when the image is known: after existence, before the machine's state.
     missing = [problem.code for problem in found if problem.code in MISSING]
     windows = image is not None and image.os_type == "windows"
@@ -202,6 +204,7 @@ def emulated(request: pytest.FixtureRequest) -> Emulated:
     return made
 
 
+@pytest.mark.slow
 @settings(
     max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.changes.editions import EDITIONS
+from fleet.changes.machine import machine_of
 from fleet.changes.rules import Wish, refusals, resulting_size
 from fleet.models import Image
 from tests.support.contract import NOW, WISH, image, machine
@@ -15,11 +16,10 @@ from tests.support.contract import NOW, WISH, image, machine
 def codes(wish: Wish = WISH, edition: str = "2018", new: Image | None = None, **of_machine: Any) -> list[str]:
     found = refusals(
         wish=wish,
-        instance=machine(**of_machine),
+        machine=machine_of(machine(**of_machine), now=NOW),
         image=new or image(),
         key_pairs=frozenset({"ops"}),
         edition=EDITIONS[edition],
-        now=NOW,
     )
     assert all(problem.blocks and problem.why and problem.do for problem in found)
     return [problem.code for problem in found]
@@ -73,9 +73,8 @@ def test_a_state_of_the_image_blocks(state: dict[str, Any], code: str) -> None:
 
 
 def test_an_image_that_its_region_does_not_show_blocks() -> None:
-    found = refusals(
-        wish=WISH, instance=machine(), image=None, key_pairs=frozenset({"ops"}), edition=EDITIONS["2018"], now=NOW
-    )
+    plain = machine_of(machine(), now=NOW)
+    found = refusals(wish=WISH, machine=plain, image=None, key_pairs=frozenset({"ops"}), edition=EDITIONS["2018"])
     assert [problem.code for problem in found] == ["InvalidImageId.NotFound"]
     assert "cn-hangzhou" in found[0].why
 

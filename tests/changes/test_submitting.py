@@ -104,7 +104,7 @@ def test_a_machine_that_changed_since_is_left_out_with_its_reason(fleet: Emulato
 
     change.refresh_from_db()
     assert change.state == ChangeState.IN_REVIEW
-    assert set(change.targets.values_list("instance", flat=True)) == {machines[0].pk, machines[2].pk}
+    assert set(change.targets.values_list("instance_id", flat=True)) == {machines[0].pk, machines[2].pk}
     left = LeftOut.objects.get(change=change)
     assert (left.instance, left.code) == (machines[1], "InstanceLockedForSecurity")
 

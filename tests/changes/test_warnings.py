@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.changes.editions import EDITIONS
+from fleet.changes.machine import machine_of
 from fleet.changes.rules import Wish
 from fleet.changes.warnings import ORDER, WORDS, warnings
 from fleet.models import Image
@@ -16,17 +17,18 @@ from tests.support.contract import NOW, WISH, image, machine
 def warned(wish: Wish = WISH, new: Image | None = None, last: datetime | None = None, **of_machine: Any) -> list[str]:
     found = warnings(
         wish=wish,
-        instance=machine(**of_machine),
+        machine=machine_of(machine(**({"key_pair": "ops"} | of_machine)), now=NOW, last_replaced=last),
         image=new or image(),
         edition=EDITIONS["2018"],
-        last_replaced=last,
-        now=NOW,
+        today=NOW.date(),
     )
     assert not any(problem.blocks for problem in found)
     return [problem.code for problem in found]
 
 
 SAME_SIZE = replace(WISH, size=40)
+WINDOWS = image(os_type="windows", os_name="Windows Server 2022")
+ON_WINDOWS: dict[str, Any] = {"os_type": "windows", "os_name": "Windows Server 2019", "key_pair": ""}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,10 @@ SAME_SIZE = replace(WISH, size=40)
         ("os_family", SAME_SIZE, image(), {"os_type": "windows", "os_name": "Windows Server 2019"}),
         ("distribution", SAME_SIZE, image(), {"os_name": "CentOS 7.9 64 bit"}),
         ("protected", SAME_SIZE, image(), {"tags": {"protected": "true"}}),
-        ("login_changes", replace(SAME_SIZE, login="image"), image(), {"key_pair": "old"}),
+        ("login_changes", SAME_SIZE, image(), {"key_pair": ""}),
+        ("login_changes", SAME_SIZE, image(), {"key_pair": "old"}),
+        ("login_changes", replace(SAME_SIZE, login="password", has_password=True), image(), {"key_pair": "old"}),
+        ("login_changes", replace(SAME_SIZE, login="image"), WINDOWS, ON_WINDOWS | {"key_pair": "old"}),
         ("password_unused", replace(SAME_SIZE, has_password=True), image(), {}),
         ("end_of_life", SAME_SIZE, image(os_name="Ubuntu 18.04 64 bit"), {}),
         ("economical", SAME_SIZE, image(), {"status": "Stopped", "stopped_mode": "StopCharging"}),
@@ -50,9 +55,15 @@ def test_what_is_warned_of(code: str, wish: Wish, new: Image, of_machine: dict[s
 
 
 def test_a_key_pair_on_windows_is_a_warning() -> None:
-    windows = image(os_type="windows", os_name="Windows Server 2022")
-    machine_on_windows = {"os_type": "windows", "os_name": "Windows Server 2019"}
-    assert warned(SAME_SIZE, windows, **machine_on_windows) == ["windows_key_pair"]
+    assert warned(SAME_SIZE, WINDOWS, **ON_WINDOWS) == ["windows_key_pair"]
+
+
+@pytest.mark.parametrize(
+    ("login", "key_pair"), [("image", "old"), ("image", ""), ("password", ""), ("key_pair", "ops")]
+)
+def test_a_login_that_stays_is_not_warned_of(login: str, key_pair: str) -> None:
+    """With a login as in the image, the key pair that the machine has is bound again."""
+    assert warned(replace(SAME_SIZE, login=login), key_pair=key_pair) == []
 
 
 def test_a_replacement_of_yesterday_is_warned_of_and_an_older_one_is_not() -> None:

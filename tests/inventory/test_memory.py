@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 
+import pytest
 from django.db import reset_queries
 
 from fleet.inventory.sync import ask_now, sync_due
@@ -23,6 +24,7 @@ def peak(clock: DatabaseClock) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_is_flat(emulator: Emulator, account: Account, clock: DatabaseClock) -> None:
     emulator.reset(instances=50)
     peak(clock)  # what is loaded and cached once

@@ -105,7 +105,7 @@ def test_old_disk_still_shown_hides_no_new_one(emulator: Emulator, mirrored: Acc
     # By its id the old disk is still there, and says nothing of the new one.
     assert refresh([row], clock, snapshots=False)[row.pk].disk_id == row.disk_id
     for options in ({"each": True}, {"also": {row.pk: new}}):
-        reading = refresh([row], clock, snapshots=False, **options)[row.pk]  # type: ignore[arg-type]
+        reading = refresh([row], clock, snapshots=False, **options)[row.pk]
         assert (reading.disk_id, reading.disk_status) == (new, "Creating")
 
 

@@ -227,14 +227,14 @@ def test_account_without_credential_says_so(account: Account, clock: DatabaseClo
     assert "has no credential" in RegionMirror.objects.get().note
 
 
-def test_regions_follow_the_account(account: Account) -> None:
+def test_regions_follow_the_account(account: Account, clock: DatabaseClock) -> None:
     account.regions = ["cn-shanghai", "ap-southeast-1"]
     account.save()
-    ensure_mirrors()
+    ensure_mirrors(clock=clock)
     RegionMirror.objects.update(instances=7)
     account.regions = ["cn-shanghai", "cn-hangzhou"]
     account.save()
-    ensure_mirrors()
+    ensure_mirrors(clock=clock)
     assert dict(RegionMirror.objects.values_list("region", "instances")) == {"cn-shanghai": 7, "cn-hangzhou": 0}
 
 

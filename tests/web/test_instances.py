@@ -1,6 +1,5 @@
 """The list of machines: who sees what, filter, order, pages, selection."""
 
-import re
 from typing import Any
 
 import pytest
@@ -8,12 +7,11 @@ from django.test import Client
 from django.urls import reverse
 
 from fleet.lib.clock import DatabaseClock
-from fleet.models import Account, Instance, Role, User
-from fleet.web import selection
+from fleet.models import Account, Instance, Role, SavedView, User
+from tests.web.choosing import HTMX, Tab, shown
 from tests.web.people import CENTOS, WINDOWS, account, change, machine, person, signed_in
 
 pytestmark = pytest.mark.django_db
-HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
@@ -31,42 +29,31 @@ def client(operator: User) -> Client:
     return signed_in(operator)
 
 
-def _shown(answer: Any) -> list[str]:
-    return re.findall(r'<th scope="row"><a class="plain" href="/instances/\d+">([^<]+)</a>', answer.text)
-
-
-def _ticked(answer: Any) -> set[int]:
-    hidden = re.findall(r'<input type="hidden" name="instance" value="(\d+)">', answer.text)
-    boxes = re.findall(r'<input type="checkbox" name="instance" value="(\d+)"[^>]* checked>', answer.text)
-    assert not set(hidden) & set(boxes)
-    return {int(pk) for pk in hidden + boxes}
-
-
 # --- Who sees what.
 
 
 def test_a_grant_for_an_environment_shows_only_its_machines(prod: Account) -> None:
     machine(prod, 1)
     machine(prod, 2, environment="staging")
-    assert _shown(signed_in(person("p", Role.VIEWER, environment="staging")).get("/instances")) == ["web-0002"]
+    assert shown(signed_in(person("p", Role.VIEWER, environment="staging")).get("/instances")) == ["web-0002"]
 
 
 def test_a_grant_for_an_account_shows_only_its_machines(prod: Account) -> None:
     machine(prod, 1)
     machine(account("other"), 2)
-    assert _shown(signed_in(person("p", Role.VIEWER, account=prod)).get("/instances")) == ["web-0001"]
+    assert shown(signed_in(person("p", Role.VIEWER, account=prod)).get("/instances")) == ["web-0001"]
 
 
 def test_without_a_grant_there_is_no_machine(prod: Account) -> None:
     machine(prod, 1)
     answer = signed_in(person("nobody")).get("/instances")
-    assert _shown(answer) == []
+    assert shown(answer) == []
     assert "No machine yet" in answer.text
 
 
 def test_machines_that_vanished_are_not_listed(client: Client, prod: Account) -> None:
     machine(prod, 1, gone_at=DatabaseClock().now())
-    assert _shown(client.get("/instances")) == []
+    assert shown(client.get("/instances")) == []
 
 
 def test_a_viewer_ticks_nothing(prod: Account) -> None:
@@ -97,21 +84,30 @@ def mixed(prod: Account) -> None:
         ({"os": "CentOS 7"}, ["web-0002"]),
         ({"os_type": "windows"}, ["web-0003"]),
         ({"environment": "dev"}, ["web-0003"]),
-        ({"service": "db"}, ["web-0002"]),
+        ({"tag": "service=db"}, ["web-0002"]),
+        ({"tag": ["service", "env=prod"]}, ["web-0003", "web-0004"]),
+        ({"tag": "service=d"}, []),
+        ({"tag": [f"service={n}" for n in range(9)]}, []),
+        ({"tag": "nul\x00"}, []),
         ({"status": "Stopped"}, ["web-0003"]),
         ({"account": "prod", "region": "cn-shanghai"}, ["web-0003"]),
-        ({"remark": "past"}, ["web-0002"]),
-        ({"remark": "locked"}, ["web-0004"]),
+        ({"support": "past"}, ["web-0002"]),
+        ({"support": "safe", "status": "Running"}, ["web-0001", "web-0004"]),
+        ({"locked": "yes"}, ["web-0004"]),
+        ({"locked": "no", "region": "cn-hangzhou"}, ["web-0001", "web-0002"]),
+        ({"zone": "cn-hangzhou-h", "os": "CentOS 7"}, ["web-0002"]),
+        ({"type": "ecs.g7.large", "status": "Stopped"}, ["web-0003"]),
         ({"image": "m-golden"}, ["web-0004"]),
         ({"region": "cn-nowhere"}, []),
-        ({"remark": "no such"}, []),
+        ({"support": "no such"}, []),
+        ({"region": "nul\x00"}, []),
         ({"q": "nul\x00"}, []),
     ],
 )
 def test_each_part_of_the_filter_narrows_and_what_is_unknown_never_widens(
-    client: Client, mixed: None, asked: dict[str, str], found: list[str]
+    client: Client, mixed: None, asked: dict[str, Any], found: list[str]
 ) -> None:
-    assert _shown(client.get("/instances", asked)) == found
+    assert shown(client.get("/instances", asked)) == found
 
 
 def test_the_choices_come_from_the_machines_that_one_may_see(prod: Account, mixed: None) -> None:
@@ -122,8 +118,9 @@ def test_the_choices_come_from_the_machines_that_one_may_see(prod: Account, mixe
 def test_machines_in_an_open_change_are_found_and_lead_there(client: Client, operator: User, prod: Account) -> None:
     machines = [machine(prod, n) for n in (1, 2)]
     made = change(operator, machines[:1])
-    answer = client.get("/instances", {"remark": "busy"})
-    assert _shown(answer) == ["web-0001"]
+    answer = client.get("/instances", {"busy": "yes"})
+    assert shown(answer) == ["web-0001"]
+    assert shown(client.get("/instances", {"busy": "no"})) == ["web-0002"]
     assert f"In change #{made.pk}" in answer.text
     assert f'href="{reverse("change", args=[made.pk])}"' in answer.text
 
@@ -140,7 +137,7 @@ def test_htmx_gets_the_results_only_and_the_address_of_the_page(client: Client, 
     assert answer["HX-Push-Url"] == "/instances?q=web&region=cn-shanghai&sort=-name"
     whole = client.get(answer["HX-Push-Url"], headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
     assert "<html" in whole.text
-    assert _shown(whole) == _shown(answer)
+    assert shown(whole) == shown(answer)
 
 
 def test_without_javascript_the_filter_ends_in_an_address(client: Client, mixed: None) -> None:
@@ -162,7 +159,7 @@ def test_walking_forth_and_back_shows_each_machine_once(client: Client, sixty: l
     pages, to = [], ""
     while True:
         answer = client.get("/instances", {"sort": sort, "to": to})
-        pages.append(_shown(answer))
+        pages.append(shown(answer))
         page = answer.context["page"]
         if not page.has_next:
             break
@@ -171,82 +168,28 @@ def test_walking_forth_and_back_shows_each_machine_once(client: Client, sixty: l
     assert len({name for page in pages for name in page}) == 60
     assert (page.first, page.last, page.total) == (51, 60, 60)
     back = client.get("/instances", {"sort": sort, "to": f"previous:{page.rows[0].pk}:{page.first}"})
-    assert _shown(back) == pages[1]
+    assert shown(back) == pages[1]
     assert (back.context["page"].first, back.context["page"].has_next) == (26, True)
-    assert _shown(client.get("/instances", {"sort": sort, "to": "last"})) == pages[2]
+    assert shown(client.get("/instances", {"sort": sort, "to": "last"})) == pages[2]
 
 
 def test_the_size_of_a_page_is_one_of_three(client: Client, sixty: list[Instance]) -> None:
-    assert len(_shown(client.get("/instances", {"size": "50"}))) == 50
-    assert len(_shown(client.get("/instances", {"size": "5000"}))) == 25
+    assert len(shown(client.get("/instances", {"size": "50"}))) == 50
+    assert len(shown(client.get("/instances", {"size": "5000"}))) == 25
 
 
 def test_an_unknown_order_or_place_is_the_first_page(client: Client, sixty: list[Instance]) -> None:
     for odd in ({"sort": "account__credential"}, {"to": "next:999999999:26"}, {"to": "nonsense"}):
-        assert _shown(client.get("/instances", odd))[0] == "web-0000"
+        assert shown(client.get("/instances", odd))[0] == "web-0000"
 
 
 @pytest.mark.parametrize("to", ["", "next:{}:26", "last"])
 def test_the_number_of_queries_is_constant(
     client: Client, sixty: list[Instance], to: str, django_assert_max_num_queries: Any
 ) -> None:
+    tab = Tab(client)
+    tab.tick(sixty[3].pk)
+    SavedView.objects.create(owner=User.objects.get(), name="mine", query="q=web", at=DatabaseClock().now())
     with django_assert_max_num_queries(12):
-        data = {"to": to.format(sixty[30].pk), "instance": [one.pk for one in sixty[:5]], "size": "50"}
-        assert client.post("/instances", data).status_code == 200
-
-
-# --- Selection.
-
-
-def test_ticks_survive_paging_and_filtering_in_hidden_fields(client: Client, sixty: list[Instance]) -> None:
-    answer = client.post("/instances", {"instance": [sixty[0].pk, sixty[1].pk], "to": f"next:{sixty[24].pk}:1"})
-    assert _ticked(answer) == {sixty[0].pk, sixty[1].pk}
-    assert f'<input type="hidden" name="instance" value="{sixty[0].pk}">' in answer.text
-    again = client.post("/instances", {"instance": [sixty[0].pk, sixty[59].pk], "q": "web-0059"}, headers=HTMX)
-    assert _shown(again) == ["web-0059"]
-    assert _ticked(again) == {sixty[0].pk, sixty[59].pk}
-    assert f'value="{sixty[59].pk}" aria-label="Select web-0059" checked' in again.text
-
-
-def test_all_matching_is_resolved_to_ids_on_the_server(client: Client, sixty: list[Instance]) -> None:
-    answer = client.post("/instances", {"act": "all", "q": "web-001", "instance": [sixty[40].pk]}, headers=HTMX)
-    assert _ticked(answer) == {one.pk for one in [*sixty[10:20], sixty[40]]}
-
-
-def test_more_than_a_change_holds_is_not_selected(
-    client: Client, sixty: list[Instance], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(selection, "MOST", 50)
-    answer = client.post("/instances", {"act": "all", "instance": [sixty[3].pk]}, headers=HTMX)
-    assert answer.status_code == 422
-    assert "60 machines match, and a change holds at most 50." in answer.text
-    assert _ticked(answer) == {sixty[3].pk}
-
-
-def test_clear_empties_the_selection(client: Client, sixty: list[Instance]) -> None:
-    answer = client.post("/instances", {"act": "clear", "instance": [sixty[0].pk]}, headers=HTMX)
-    assert _ticked(answer) == set()
-
-
-def test_an_empty_selection_is_refused_with_a_sentence_and_keeps_everything(
-    client: Client, sixty: list[Instance]
-) -> None:
-    answer = client.post("/instances", {"act": "change", "q": "web-001", "sort": "-name"})
-    assert answer.status_code == 422
-    assert "No machine is selected. Tick the machines" in answer.text
-    assert 'value="web-001"' in answer.text
-    assert _shown(answer)[0] == "web-0019"
-
-
-def test_the_selection_is_handed_to_the_draft_by_posting_the_same_form_again(
-    client: Client, sixty: list[Instance]
-) -> None:
-    answer = client.post("/instances", {"act": "change", "instance": [sixty[0].pk, sixty[40].pk]})
-    assert (answer.status_code, answer["Location"]) == (307, reverse("draft-new"))
-
-
-def test_ids_that_one_may_not_see_are_dropped(prod: Account) -> None:
-    mine, other = machine(prod, 1, environment="dev"), machine(prod, 2)
-    client = signed_in(person("dev", Role.OPERATOR, environment="dev"))
-    answer = client.post("/instances", {"instance": [mine.pk, other.pk, "x", "9" * 30]}, headers=HTMX)
-    assert _ticked(answer) == {mine.pk}
+        data = {"to": to.format(sixty[30].pk), "selection": tab.selection, "size": "50", "tag": "env=prod"}
+        assert client.get("/instances", data).status_code == 200

@@ -7,10 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from fleet.emulator import bench as emulator
+from fleet.management.benches import planning, review, rollout
 
 # Each returns rows of name, value, unit and limit; a value is good at or below its limit, None is no limit.
 BENCHES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "emulator": emulator.figures,
+    "planning": planning.figures,
+    "review": review.figures,
+    "rollout": rollout.figures,
 }
 
 
