@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from fleet.web import audit, audit_export, frame, health, images, instance, instances, overview, sign_in
+from fleet.web import audit, audit_export, frame, health, images, overview, sign_in
 
 handler400 = "fleet.web.errors.bad_request"
 handler403 = "fleet.web.errors.forbidden"
@@ -14,8 +14,6 @@ urlpatterns = [
     path("overview/now", overview.now, name="overview-now"),
     path("overview/mirror", overview.mirror, name="overview-mirror"),
     path("sync", overview.sync_now, name="sync-now"),
-    path("instances", instances.instances, name="instances"),
-    path("instances/<int:pk>", instance.instance, name="instance"),
     path("images", images.images, name="images"),
     path("audit", audit.audit, name="audit"),
     path("audit/verify", audit.verify_now, name="audit-verify"),
@@ -26,5 +24,8 @@ urlpatterns = [
     path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out", sign_in.sign_out, name="sign-out"),
     path("healthz", health.healthz, name="healthz"),
+    path("", include("fleet.web.instances_urls")),
     path("", include("fleet.web.changes_urls")),
+    path("", include("fleet.web.run_urls")),
+    path("", include("fleet.web.settings_urls")),
 ]

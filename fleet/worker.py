@@ -3,23 +3,28 @@
 django-q2 is the doorbell, never the truth: a lost, doubled or late ring changes nothing. Only names and ids are in a ring.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
+from fleet.changes import delivering, notices
 from fleet.changes.checking import check_due
 from fleet.changes.review import expire_approvals
+from fleet.changes.scheduling import start_due
 from fleet.engine import loop
 from fleet.engine.installation import recognise
 from fleet.inventory.sync import sync_due
 from fleet.lib.clock import Clock, DatabaseClock
 from fleet.models import Change, ChangeState, Heartbeat
 
-TICK_SECONDS = 25.0  # with the last calls that it makes, a tick ends before 30
+TICK_SECONDS: float = settings.TICK_SECONDS
+DELIVER_SECONDS = 15.0  # and at most one more talk with a receiver
 TICKS_AT_ONCE = 2  # over all machines together, so that a worker is always left for the mirror
 SLOT = 4_710_000  # the first number of our advisory locks
 
@@ -40,12 +45,23 @@ def sync() -> None:
     sync_due(clock=DatabaseClock(), budget_seconds=TICK_SECONDS)
 
 
+def deliver(*, clock: Clock | None = None) -> None:
+    """Make messages of what happened, and send those that are due. The schedule comes again for those to be retried."""
+    clock = clock or DatabaseClock()
+    end = time.monotonic() + DELIVER_SECONDS
+    while notices.announce(clock.now()):
+        pass
+    delivering.send_due(clock, stop=lambda: time.monotonic() > end)
+    notices.forget(clock.now())
+
+
 def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] = lambda: False) -> int:
     """Do what is due for at most `budget` seconds; return how many machines were looked at."""
     clock = clock or DatabaseClock()
     beat("tick", clock)
     recognise(clock.now())
     expire_approvals(clock.now())
+    start_due(clock.now())
     while check_due(clock) and not stop():
         beat("tick", clock)
     return loop.run(clock, budget, stop=stop)

@@ -39,6 +39,12 @@ def moment(when: datetime, now: datetime) -> str:
     return f"{when.day} {when:%b %Y}"
 
 
+def moment_utc(when: datetime, now: datetime) -> str:
+    """Return a moment within a sentence, with its clock time and zone: `22:00 UTC`, `Tue 22:00 UTC`, `3 Dec 2026, 22:00 UTC`."""
+    short = moment(when, now)
+    return f"{short} UTC" if ":" in short else f"{short}, {when:%H:%M} UTC"
+
+
 def short_digest(digest: str) -> str:
     """Return the first and the last four digits: enough to compare by eye."""
     return f"{digest[:4]}…{digest[-4:]}" if digest else ""

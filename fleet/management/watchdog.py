@@ -26,7 +26,7 @@ from fleet.models import Heartbeat
 log = logging.getLogger(__name__)
 
 TICK = "fleet.worker.tick"
-SCHEDULES = {"tick": TICK, "sync": "fleet.worker.sync"}
+SCHEDULES = {"tick": TICK, "sync": "fleet.worker.sync", "deliver": "fleet.worker.deliver"}
 EVERY = 2.0  # seconds between two looks
 LOOKED_AT = 1000  # queued rows; with more, progress at the old end is progress
 GRACE = 10.0  # seconds a cluster has to finish what it does
@@ -112,7 +112,7 @@ def _start_cluster(lifeline: Lifeline) -> Process:
 
 
 def ensure_schedules() -> None:
-    """Make the two schedules, once however many workers start together, and bring older ones up to date."""
+    """Make the schedules, once however many workers start together, and bring older ones up to date."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEDULE_LOCK])

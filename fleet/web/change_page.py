@@ -6,6 +6,7 @@ from django.db import transaction
 from django.http import Http404, HttpResponse
 
 from fleet.audit.trail import record
+from fleet.changes.looks import looked
 from fleet.changes.queries import at_its_time
 from fleet.changes.refused import Refused
 from fleet.models import Change, ChangeState
@@ -20,8 +21,11 @@ STATUS = {"forbidden": 403, "moved": 409, "wrong": 422}
 
 
 def found(request: Request, pk: int) -> tuple[Change, datetime]:
-    """Return the change and the database's time, or answer 404 where the person may not see it."""
-    answer = at_its_time(visible_changes(request.user), pk)
+    """Return the change and the database's time, or answer 404 where the person may not see it.
+
+    The change has `looked`, what the person saw of it last, for `fleet.changes.looks.is_same`.
+    """
+    answer = at_its_time(visible_changes(request.user).annotate(looked=looked(request.user)), pk)
     if answer is None:
         raise Http404
     return answer
@@ -40,7 +44,7 @@ def shown(request: Request, change: Change, now: datetime, *, refused: Refused |
 
 
 def refuse(request: Request, pk: int, refused: Refused, *, act: str) -> HttpResponse:
-    """Answer a refused act with the page as it is now; what a person was forbidden goes on the trail."""
+    """Answer a refused act with the page as it is now; the refusal goes on the trail."""
     change, now = found(request, pk)
     note_refusal(request, refused, act=act, change=change)
     return shown(request, change, now, refused=refused)
@@ -48,13 +52,14 @@ def refuse(request: Request, pk: int, refused: Refused, *, act: str) -> HttpResp
 
 @transaction.atomic
 def note_refusal(request: Request, refused: Refused, *, act: str, change: Change | None = None) -> None:
-    """Write a forbidden act on the audit trail, in a transaction of its own: the act's was rolled back."""
-    if refused.kind != "forbidden":
+    """Write a refused act on the audit trail, in a transaction of its own: the act's was rolled back."""
+    # A draft that is not filled in yet is no refusal worth keeping.
+    if refused.kind != "forbidden" and (change is None or change.state == ChangeState.DRAFT):
         return
     record(
         action="person.refused",
         actor=request.user,
         subject=f"{act} {change}" if change else act,
         change=change,
-        data={"act": act, "why": refused.sentence},
+        data={"act": act, "kind": refused.kind, "why": refused.sentence},
     )

@@ -1,8 +1,8 @@
-"""Addresses of a change: its list, its draft, its review and its run."""
+"""Addresses of a change: its list, its draft and its review."""
 
 from django.urls import path
 
-from fleet.web import changes, drafts, review, runs
+from fleet.web import changes, drafts, review
 
 urlpatterns = [
     path("changes", changes.changes, name="changes"),
@@ -19,16 +19,13 @@ urlpatterns = [
     path("changes/<int:pk>/edit/discard", drafts.discard, name="draft-discard"),
     path("changes/<int:pk>/reviewed", review.reviewed, name="change-review"),
     path("changes/<int:pk>/groups/<slug:key>", review.group, name="change-group"),
+    path("changes/<int:pk>/groups/<slug:key>/seen", review.seen, name="change-seen"),
+    path("changes/<int:pk>/remove", review.remove, name="change-remove"),
+    path("changes/<int:pk>/schedule", review.schedule, name="change-schedule"),
+    path("changes/<int:pk>/unschedule", review.unschedule, name="change-unschedule"),
     path("changes/<int:pk>/approve", review.approve, name="change-approve"),
     path("changes/<int:pk>/return", review.return_to_draft, name="change-return"),
     path("changes/<int:pk>/reject", review.reject, name="change-reject"),
     path("changes/<int:pk>/comment", review.comment, name="change-comment"),
     path("changes/<int:pk>/withdraw", review.withdraw, name="change-withdraw"),
-    path("changes/<int:pk>/start", runs.start, name="change-start"),
-    path("changes/<int:pk>/pause", runs.pause, name="change-pause"),
-    path("changes/<int:pk>/resume", runs.resume, name="change-resume"),
-    path("changes/<int:pk>/cancel", runs.cancel, name="change-cancel"),
-    path("changes/<int:pk>/live", runs.live, name="run-live"),
-    path("changes/<int:pk>/machines/<int:row>/look-again", runs.look_again, name="change-look-again"),
-    path("changes/<int:pk>/machines/<int:row>/give-up", runs.give_up, name="change-give-up"),
 ]

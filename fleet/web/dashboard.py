@@ -33,6 +33,7 @@ class Todo:
     said: str
     since: datetime | None
     act: str
+    page: str = "change"
 
 
 def todo(user: User) -> list[Todo]:
@@ -45,9 +46,18 @@ def todo(user: User) -> list[Todo]:
         Todo(c, "warn", "held", f"{_machines(c.n)} held: a person decides, with the evidence", c.since, "Decide")
         for c in held.order_by("since")[:20]
     ]
-    reviews = to_review(user).select_related("author").annotate(n=Count("targets")).order_by("submitted_at")[:20]
+    still_open = Count("targets", filter=Q(targets__open=True))
+    reviews = to_review(user).select_related("author").annotate(n=still_open).order_by("submitted_at")[:20]
     found += [
-        Todo(c, "run", "review", f"{_lose(c.n)}; by {c.author}, revision {c.revision}", c.submitted_at, "Review")
+        Todo(
+            c,
+            "run",
+            "review",
+            f"{_lose(c.n)}; by {c.author}, revision {c.revision}",
+            c.submitted_at,
+            "Review",
+            "change-review",
+        )
         for c in reviews
     ]
     starts = to_start(user).annotate(n=Count("targets")).order_by("checked_at", "id")[:20]

@@ -20,8 +20,11 @@ YEAR = 365 * 24 * 3600
 @require_safe
 @login_not_required
 def fresh(request: HttpRequest) -> HttpResponse:
-    """Answer the poll of the mirror's age; it needs no sign-in, so that an ended session says so and loses no typing."""
-    return render(request, "_fresh.html")
+    """Answer the poll of the mirror's age and of the kill switch.
+
+    It needs no sign-in, so that an ended session says so and loses no typing.
+    """
+    return render(request, "_fresh.html", {"poll": True})
 
 
 @require_POST

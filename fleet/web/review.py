@@ -8,22 +8,29 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django_q.tasks import async_task
 
+from fleet.changes import removing, scheduling
 from fleet.changes import review as acts
-from fleet.changes.queries import grouped
+from fleet.changes.grouping import grouped, machines_of
+from fleet.changes.permissions import acts_for
 from fleet.changes.refused import Refused
+from fleet.changes.requirements import assess
 from fleet.lib.clock import DatabaseClock
-from fleet.web.change_page import found, refuse
+from fleet.lib.text import count
+from fleet.models import Change
+from fleet.web.change_page import STATUS, found, note_refusal, refuse
 from fleet.web.htmx import Request, go, wants_partial
 from fleet.web.paging import Page, number_of
-from fleet.web.review_page import review_page
+from fleet.web.review_page import PAGE, decide_context, review_page
 
 LISTED = 50
+APPROVED = "Approved. Nothing starts by itself: an operator starts it."
 
 
 @require_safe
 def reviewed(request: Request, pk: int) -> HttpResponse:
-    """Show the review of a change whatever its state: what was approved."""
+    """Show the review of a change whatever its state: what was approved, or the rest that waits for a fresh approval."""
     change, now = found(request, pk)
     return review_page(request, change, now)
 
@@ -37,26 +44,46 @@ def group(request: Request, pk: int, key: str) -> HttpResponse:
         raise Http404
     number = number_of(request.GET.get("page"))
     start = (number - 1) * LISTED
-    pks = one.targets[start : start + LISTED]
-    rows = list(change.targets.filter(pk__in=pks).select_related("instance").order_by("position"))
-    page = Page(rows, start + 1, LISTED, len(one.targets) > start + LISTED, number > 1, total=len(one.targets))
-    context = {"change": change, "now": now, "group": one, "page": page, "closed": "closed" in request.GET}
+    rows = list(machines_of(change, one).select_related("instance")[start : start + LISTED])
+    page = Page(rows, start + 1, LISTED, one.machines > start + LISTED, number > 1, total=one.machines)
+    context = {
+        "change": change,
+        "now": now,
+        "group": one,
+        "page": page,
+        "closed": "closed" in request.GET,
+        "acts": acts_for(change, request.user, now),
+    }
     name = "changes/_group.html" if wants_partial(request) else "changes/group.html"
     return render(request, name, context)
 
 
 @require_POST
+def seen(request: Request, pk: int, key: str) -> HttpResponse:
+    """Mark a group as seen, or take the mark back; htmx gets the box of the decision anew."""
+    change, now = found(request, pk)
+    mark = acts.mark_seen if "seen" in request.POST else acts.unmark_seen
+    refused = None
+    try:
+        mark(actor=request.user, change_id=change.pk, key=key, now=now)
+    except Refused as error:
+        if not wants_partial(request):
+            return refuse(request, pk, error, act="mark as seen")
+        refused = error
+        note_refusal(request, refused, act="mark as seen", change=change)
+    if not wants_partial(request):
+        return go(request, f"{reverse('change', args=[pk])}#g-{key}")
+    what = grouped(change)
+    context = decide_context(request, change, now, what, assess(change, request.user, now, what=what), refused=refused)
+    status = STATUS[refused.kind] if refused else 200
+    return render(request, f"{PAGE}#decide", context | {"alone": True}, status=409 if status == 403 else status)
+
+
+@require_POST
 def approve(request: Request, pk: int) -> HttpResponse:
     """Approve the form whose digest the button carried."""
-    return _act(
-        request,
-        pk,
-        acts.approve,
-        "approve",
-        "Approved. Nothing starts by itself: an operator starts it.",
-        digest=request.POST.get("digest", ""),
-        confirmed=request.POST.get("confirm", ""),
-    )
+    digest, confirmed = request.POST.get("digest", ""), request.POST.get("confirm", "")
+    return _act(request, pk, acts.approve, "approve", APPROVED, digest=digest, confirmed=confirmed)
 
 
 @require_POST
@@ -81,8 +108,38 @@ def withdraw(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def comment(request: Request, pk: int) -> HttpResponse:
-    """Say something that decides nothing."""
-    return _act(request, pk, acts.comment, "comment on", "", place="#talk", text=request.POST.get("comment", ""))
+    """Say something that decides nothing: of the whole, of a group (its key), or of a machine (m and its number)."""
+    about = request.POST.get("about", "")
+    machine = about[1:] if about.startswith("m") and about[1:].isascii() and about[1:].isdecimal() else ""
+    given = {
+        "group_key": "" if machine else about[:16],
+        "instance_pk": int(machine) if machine and len(machine) < 19 else None,
+        "text": request.POST.get("comment", ""),
+    }
+    return _act(request, pk, acts.comment, "comment on", "", place="#talk", **given)
+
+
+@require_POST
+def remove(request: Request, pk: int) -> HttpResponse:
+    """Take machines out of a change that is in review or approved: its approvals stay."""
+    asked = request.POST.getlist("target")
+    targets = [int(one) for one in asked if one.isascii() and one.isdecimal() and len(one) < 19]
+    said = f"Left out {count(len(targets), 'machine')}. The approvals of others stay."
+    reason = request.POST.get("reason", "")
+    return _act(request, pk, removing.remove_machines, "remove from", said, target_ids=targets, reason=reason)
+
+
+@require_POST
+def schedule(request: Request, pk: int) -> HttpResponse:
+    """Let an approved change start by itself at the next opening."""
+    said = "It starts by itself at the next opening, if the approval still holds then."
+    return _act(request, pk, scheduling.schedule, "schedule", said, at=None)
+
+
+@require_POST
+def unschedule(request: Request, pk: int) -> HttpResponse:
+    """Let an approved change wait for a person again."""
+    return _act(request, pk, scheduling.unschedule, "unschedule", "It does not start by itself any more.")
 
 
 def _act(
@@ -93,7 +150,22 @@ def _act(
     try:
         do(actor=request.user, change_id=change.pk, now=DatabaseClock().now(), **typed)
     except Refused as refused:
-        return refuse(request, pk, refused, act=act)
+        return _refused(request, pk, refused, act=act)
+    async_task("fleet.worker.deliver")  # so that those who wait for it hear at once; the schedule comes anyway
     if said:
         messages.success(request, said, extra_tags="ok")
-    return go(request, f"{reverse('change', args=[pk])}{place}")
+    return go(request, f"{reverse(_page_of(change), args=[pk])}{place}")
+
+
+def _refused(request: Request, pk: int, refused: Refused, *, act: str) -> HttpResponse:
+    """Answer a refused act with the review as it is now, also where the change has a page of its run already."""
+    change, now = found(request, pk)
+    if _page_of(change) == "change":
+        return refuse(request, pk, refused, act=act)
+    note_refusal(request, refused, act=act, change=change)
+    return review_page(request, change, now, refused=refused, status=STATUS[refused.kind])
+
+
+def _page_of(change: Change) -> str:
+    """Return the name of the page on which reviewers decide: for the rest of a change that ran, not its first page."""
+    return "change-review" if change.started_at else "change"
