@@ -1,10 +1,15 @@
 """Who may do what to a change. The same answers make the buttons and decide every request."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import JSONArray
+
 from fleet.changes.refused import Refused
-from fleet.models import Change, ChangeState, Grant, Instance, Role, User
+from fleet.models import Change, ChangeState, Contributor, Grant, Instance, Role, SeenMark, User
 
 FINAL = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
 
@@ -19,10 +24,17 @@ class Act:
     kind: str = "forbidden"
 
 
+Grants = Iterable[tuple[str, int | None, str]]  # role, account or any, environment or any
+
+
 def roles_over(user: User, scopes: set[tuple[int, str]]) -> frozenset[Role]:
     """Return the roles that `user` has for every one of these pairs of account and environment, in one query."""
+    return _roles_in(Grant.objects.filter(user=user).values_list("role", "account_id", "environment"), scopes)
+
+
+def _roles_in(grants: Grants, scopes: set[tuple[int, str]]) -> frozenset[Role]:
     held: dict[str, list[tuple[int | None, str]]] = {}
-    for role, account, environment in Grant.objects.filter(user=user).values_list("role", "account_id", "environment"):
+    for role, account, environment in grants:
         held.setdefault(role, []).append((account, environment))
 
     def everywhere(grants: list[tuple[int | None, str]]) -> bool:
@@ -45,12 +57,52 @@ def scopes_of(change: Change) -> set[tuple[int, str]]:
     return set(touched)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person is to a change: roles over all of its machines, whether they had a hand in it, which groups they marked."""
+
+    roles: frozenset[Role]
+    hand: bool
+    author: bool
+    seen: frozenset[str]
+
+    @property
+    def operator(self) -> bool:
+        return Role.OPERATOR in self.roles
+
+    @property
+    def approver(self) -> bool:
+        return Role.APPROVER in self.roles
+
+
+def standing_of(change: Change, user: User, scopes: set[tuple[int, str]] | None = None) -> Standing:
+    """Return what `user` is to a change, in two queries; in one with the pairs of account and environment."""
+    contributed = Contributor.objects.filter(change=change, user=OuterRef("pk"))
+    grants = Grant.objects.filter(user=OuterRef("pk")).values(row=JSONArray("role", "account_id", "environment"))
+    marks = SeenMark.objects.filter(change=change, revision=change.revision, reviewer=OuterRef("pk"))
+    person = User.objects.filter(pk=user.pk).values_list(
+        Exists(contributed), ArraySubquery(grants), ArraySubquery(marks.values("group_key"))
+    )
+    hand, held, seen = person.get()
+    author = change.author_id == user.pk
+    roles = _roles_in(held, scopes_of(change) if scopes is None else scopes)
+    return Standing(roles, hand or author, author, frozenset(seen))
+
+
+def reviewable(change: Change) -> bool:
+    """Say whether approvals are asked for: in review, or for the rest of a change that stopped by itself, once asked for."""
+    rest = change.state == ChangeState.TRIPPED and change.round > 1 and change.wave_opened_at is None
+    return rest or change.state == ChangeState.IN_REVIEW
+
+
 def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
     """Return every act on this change, with whether `user` may do it now and, if not, the sentence that says why."""
-    scopes = scopes_of(change)
-    roles = roles_over(user, scopes)
-    operator, approver = Role.OPERATOR in roles, Role.APPROVER in roles
-    hand = change.author_id == user.pk or change.contributors.filter(user=user).exists()
+    return acts_of(change, standing_of(change, user), now)
+
+
+def acts_of(change: Change, standing: Standing, now: datetime) -> dict[str, Act]:
+    """Return the same for a standing that was read already."""
+    operator, approver, hand = standing.operator, standing.approver, standing.hand
     state = ChangeState(change.state)
 
     def act(role: bool, states: set[ChangeState], otherwise: str, lacking: str) -> Act:
@@ -60,26 +112,32 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
 
     no_operator = "This needs the role operator for all of its machines. Ask an administrator."
     edit = act(operator, {ChangeState.DRAFT}, f"It is {state.label.lower()}, no longer a draft.", no_operator)
-    approve = act(
-        approver,
-        {ChangeState.IN_REVIEW},
-        f"It is {state.label.lower()}, not in review.",
-        "This needs the role approver for all of its machines. Ask an administrator.",
-    )
+    no_approver = "This needs the role approver for all of its machines. Ask an administrator."
+    not_in_review = f"It is {state.label.lower()}, not in review."
+    decide = act(approver, {ChangeState.IN_REVIEW}, not_in_review, no_approver)
+    approve = act(approver, {state} if reviewable(change) else set(), not_in_review, no_approver)
     if hand:
         # Said before the role: whoever wrote it cannot approve it with any role.
         own = "You had a hand in this change; somebody who had none approves it."
-        approve = Act(False, own, shown=approver and state is ChangeState.IN_REVIEW)
+        approve = Act(False, own, shown=approver and reviewable(change))
+        decide = Act(False, own, shown=approver and state is ChangeState.IN_REVIEW)
     start = act(operator, {ChangeState.APPROVED}, f"It is {state.label.lower()}, not approved.", no_operator)
     if start.allowed and change.approved_until and change.approved_until < now:
         start = Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
-    author_or_operator = operator or change.author_id == user.pk
+    author_or_operator = operator or standing.author
     return {
         "edit": edit,
         "submit": edit,
         "discard": edit,
         "approve": approve,
-        "decide": approve,
+        "mark": approve,
+        "decide": decide,
+        "remove": act(
+            operator or approver,
+            {ChangeState.IN_REVIEW, ChangeState.APPROVED},
+            f"It is {state.label.lower()}: machines leave it while it is in review or approved.",
+            "This needs the role operator or approver for all of its machines. Ask an administrator.",
+        ),
         "withdraw": act(
             author_or_operator,
             {ChangeState.CHECKING, ChangeState.IN_REVIEW, ChangeState.APPROVED},
@@ -87,6 +145,7 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
             no_operator,
         ),
         "start": start,
+        "schedule": start,
         "pause": act(operator, {ChangeState.RUNNING}, f"It is {state.label.lower()}, not running.", no_operator),
         "resume": act(operator, {ChangeState.PAUSED}, f"It is {state.label.lower()}, not paused.", no_operator),
         "cancel": act(
@@ -101,7 +160,7 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
             f"It is {state.label.lower()}.",
             no_operator,
         ),
-        "comment": _comment(roles, state),
+        "comment": _comment(standing.roles, state),
     }
 
 

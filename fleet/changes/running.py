@@ -6,29 +6,35 @@ from django.db import transaction
 from django_q.tasks import async_task
 
 from fleet.audit.trail import event, record, record_all
-from fleet.changes.digests import leaf_digest, spec_digest
 from fleet.changes.drafting import locked
 from fleet.changes.permissions import require
+from fleet.changes.placing import image_of
+from fleet.changes.quorum import must_stand, told_by_the_database
 from fleet.changes.refused import Refused
-from fleet.changes.review import APPROVALS_NEEDED, valid_approvals
 from fleet.engine.admission import admit, close_if_ended
 from fleet.engine.passwords import destroy_password
-from fleet.models import Account, Change, ChangeState, Outcome, Replacement, ReplacementState, Target, User
+from fleet.engine.permits import may_start
+from fleet.engine.policy import Policy
+from fleet.engine.returning import marked
+from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
+from fleet.engine.waves import next_wave, open_wave, standing, waves_of
+from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, Target, User
 
 
+@told_by_the_database()
 @transaction.atomic
 def start(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Start an approved change: the form must be the approved one, its machines a subset of the approved ones."""
+    """Start an approved change: the form must be the approved one, its machines a subset of the approved ones.
+
+    Its hours must be open and long enough, without a freeze and with the kill switch off.
+    """
     change = locked(change_id)
     require("start", change, actor, now)
     targets = list(change.targets.select_related("instance", "instance__account").order_by("position"))
-    _must_be_as_approved(change, targets, now)
-    observing = Account.objects.filter(instances__targets__change=change, executes=False).first()
-    if observing:
-        raise Refused(
-            f"The account {observing} is in observe: nothing is changed in it. An administrator switches execution on.",
-            kind="moved",
-        )
+    must_stand(change, targets, now)
+    if why := may_start(change, now):
+        raise Refused(why, kind="moved")
+    waves = waves_of(Policy.of(change.policy), targets)
     Replacement.objects.bulk_create(
         Replacement(
             target=target,
@@ -36,13 +42,16 @@ def start(*, actor: User, change_id: int, now: datetime) -> Change:
             account=target.instance.account,
             instance=target.instance,
             region=target.instance.region,
+            image_id=image_of(change, target),
+            wave=wave,
             state=ReplacementState.QUEUED,
             entered_at=now,
         )
-        for target in targets
+        for target, wave in zip(targets, waves, strict=True)
     )
     change.state, change.started_at, change.started_by = ChangeState.RUNNING, now, actor
-    change.save(update_fields=["state", "started_at", "started_by"])
+    change.wave_opened_at = now
+    change.save(update_fields=["state", "started_at", "started_by", "wave_opened_at"])
     admit(change, now)
     wake()
     record(
@@ -55,32 +64,22 @@ def start(*, actor: User, change_id: int, now: datetime) -> Change:
     return change
 
 
-def _must_be_as_approved(change: Change, targets: list[Target], now: datetime) -> None:
-    approvals = valid_approvals(change, now)
-    if len(approvals) < APPROVALS_NEEDED or spec_digest(change) != change.spec_digest:
-        raise Refused(
-            "The change is not approved in this form. Take it back to draft and submit it again.", kind="moved"
-        )
-    approved = set.intersection(*(set(approval.leaves) for approval in approvals))
-    if any(leaf_digest(target) not in approved for target in targets):
-        raise Refused(
-            "Its machines are not the approved ones. Take it back to draft and submit it again.", kind="moved"
-        )
-
-
 @transaction.atomic
 def pause(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Start nothing new. What is in flight is driven to its end."""
+    """Start nothing new. What was not sent yet goes back to what it was, and to the queue; the rest is driven to its end."""
     change = locked(change_id)
     require("pause", change, actor, now)
-    change.state = ChangeState.PAUSED
-    change.save(update_fields=["state"])
-    record(action="change.paused", actor=actor, subject=str(change), change=change)
+    change.state, change.waits_for = ChangeState.PAUSED, ""
+    change.save(update_fields=["state", "waits_for"])
+    called_back = call_back(change, now)
+    wake()
+    record(action="change.paused", actor=actor, subject=str(change), change=change, data={"called_back": called_back})
     return change
 
 
 @transaction.atomic
 def resume(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Let a paused change go on where it was."""
     change = locked(change_id)
     require("resume", change, actor, now)
     change.state = ChangeState.RUNNING
@@ -92,8 +91,31 @@ def resume(*, actor: User, change_id: int, now: datetime) -> Change:
 
 
 @transaction.atomic
+def promote(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Open the rest after the canary, whatever it waits for: a person, or its time."""
+    change = locked(change_id)
+    require("pause", change, actor, now)
+    following = next_wave(change, standing(change))
+    if following is None or not (change.holds_for_person or change.hold_until):
+        raise Refused("The canary holds nothing back just now. Look at its present state.", kind="moved")
+    waited_for = "a person" if change.holds_for_person else "its time"
+    open_wave(change, following.number, now)
+    change.save(update_fields=["wave", "wave_opened_at", "hold_until", "holds_for_person"])
+    began = admit(change, now)
+    wake()
+    record(
+        action="change.promoted",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"wave": following.number, "machines": following.total, "began": began, "waited_for": waited_for},
+    )
+    return change
+
+
+@transaction.atomic
 def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
-    """End the change: what has not started keeps its old system; what is in flight is driven to its end."""
+    """End the change: what was not sent yet keeps its old system, in its former power state; the rest is driven to its end."""
     change = locked(change_id)
     require("cancel", change, actor, now)
     queued = list(
@@ -110,83 +132,50 @@ def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
         note="Cancelled before it began; the old system is intact.",
     )
     Target.objects.filter(replacement__in=queued).update(open=False)
+    called_back = 0
     if change.state == ChangeState.APPROVED:
         change.targets.update(open=False)
         change.state, change.finished_at = ChangeState.CANCELLED, now
         change.save(update_fields=["state", "finished_at"])
         destroy_password(change.secret, change=change, now=now, actor=actor)
     else:
+        called_back = call_back(change, now, Outcome.CANCELLED)
+        if not queued and not called_back:
+            raise Refused(
+                "Nothing is left to end: every machine has ended, or is past the line of no return.", kind="moved"
+            )
         close_if_ended(change, now)
+        wake()
     events = [
         event(action="instance.cancelled", actor=actor, subject=str(row.instance), change=change, instance=row.instance)
         for row in queued
     ]
     summary = event(
-        action="change.cancelled", actor=actor, subject=str(change), change=change, data={"not_started": len(queued)}
+        action="change.cancelled",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"not_started": len(queued), "called_back": called_back},
     )
     record_all([*events, summary])
     return change
 
 
-@transaction.atomic
-def look_again(*, actor: User, change_id: int, replacement_id: int, now: datetime) -> Replacement:
-    """Give a held machine back to the engine, in the state that it was held from. No new token, no new epoch."""
-    change, row = _held(actor, change_id, replacement_id, now)
-    row.state, row.held_from = row.held_from, ""
-    row.entered_at, row.due_at, row.deadline_at, row.claims = now, now, None, 0
-    row.lease += 1
-    row.save()
-    wake()
-    record(
-        action="change.resumed",
-        actor=actor,
-        subject=f"{row.instance} of {change}",
-        change=change,
-        instance=row.instance,
-        data={"look_again_from": row.state},
-    )
-    return row
+def call_back(change: Change, now: datetime, outcome: str = "") -> int:
+    """Mark what was not sent yet to go back to its former power state; return how many.
 
-
-@transaction.atomic
-def give_up(*, actor: User, change_id: int, replacement_id: int, now: datetime) -> Replacement:
-    """End a held machine as failed, with the outcome that the evidence on record allows."""
-    change, row = _held(actor, change_id, replacement_id, now)
-    row.state, row.entered_at, row.finished_at, row.due_at = ReplacementState.FAILED, now, now, None
-    row.outcome = evidence(row)
-    row.lease += 1
-    row.save()
-    Target.objects.filter(pk=row.target_id).update(open=False)
-    close_if_ended(change, now)
-    record(
-        action="instance.failed",
-        actor=actor,
-        subject=str(row.instance),
-        change=change,
-        instance=row.instance,
-        data={"outcome": row.outcome, "given_up": True, "note": row.note},
-    )
-    return row
-
-
-def evidence(row: Replacement) -> Outcome:
-    """Return what a held machine's record says of it, as an outcome."""
-    if row.new_disk_id:
-        return Outcome.FAILED_REPLACED
-    return Outcome.UNKNOWN if row.first_sent_at else Outcome.FAILED_UNTOUCHED
+    `outcome` is the end that waits there; without one it is the queue. A row that a worker holds just now is looked at
+    when it has settled: the mark alone keeps its call from leaving.
+    """
+    before_the_line = change.replacements.filter(NOTHING_SENT, state__in=BEFORE_THE_LINE)
+    rows = before_the_line.exclude(returning=True, outcome=outcome)
+    why = "the change was ended" if outcome else "the change was paused"
+    note = f"Called back before anything was sent, since {why}; the old system is intact."
+    marked_rows = rows.update(outcome=outcome, note=note, **marked(now))
+    before_the_line.filter(returning=True, leased_until=None).update(due_at=now)
+    return marked_rows
 
 
 def wake() -> None:
     """Ring the worker's bell in the transaction that is open. A lost ring delays and never loses: the schedule rings too."""
     async_task("fleet.worker.tick")
-
-
-def _held(actor: User, change_id: int, replacement_id: int, now: datetime) -> tuple[Change, Replacement]:
-    change = locked(change_id)
-    require("settle_held", change, actor, now)
-    row = (
-        change.replacements.select_for_update(of=("self",)).select_related("instance").filter(pk=replacement_id).first()
-    )
-    if row is None or row.state != ReplacementState.HELD:
-        raise Refused("This machine is no longer held. Look at its present state.", kind="moved")
-    return change, row

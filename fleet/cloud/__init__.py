@@ -1,7 +1,7 @@
 """The typed client of the ECS API, over the official SDK. Knows no Django."""
 
 from fleet.cloud.client import EcsClient
-from fleet.cloud.errors import CloudError, Verdict
+from fleet.cloud.errors import CloudError, Verdict, verdict_of
 from fleet.cloud.types import (
     BatchAnswer,
     BatchVerdict,
@@ -11,8 +11,10 @@ from fleet.cloud.types import (
     InstanceTypeView,
     InstanceView,
     KeyPairView,
+    MadeAnswer,
     RegionView,
     ReplaceAnswer,
+    RunResult,
     SnapshotView,
 )
 
@@ -27,8 +29,11 @@ __all__ = [
     "InstanceTypeView",
     "InstanceView",
     "KeyPairView",
+    "MadeAnswer",
     "RegionView",
     "ReplaceAnswer",
+    "RunResult",
     "SnapshotView",
     "Verdict",
+    "verdict_of",
 ]

@@ -34,7 +34,7 @@ class Acting(Transport):
 
         The economical mode gives the machine's place away, and a static public address with it.
         """
-        _bounded(ids, MACHINES_A_CALL)
+        bounded(ids, MACHINES_A_CALL)
         request = StopInstancesRequest()
         request.set_InstanceIds(list(ids))
         request.set_StoppedMode("KeepCharging")
@@ -45,7 +45,7 @@ class Acting(Transport):
 
     def start_instances(self, *, ids: Sequence[str]) -> BatchAnswer:
         """Ask up to 100 instances to start, one bad id not failing the others."""
-        _bounded(ids, MACHINES_A_CALL)
+        bounded(ids, MACHINES_A_CALL)
         request = StartInstancesRequest()
         request.set_InstanceIds(list(ids))
         request.set_BatchOptimization("SuccessFirst")
@@ -88,7 +88,7 @@ class Acting(Transport):
             request.set_SecurityEnhancementStrategy("Active" if security_enhancement else "Deactive")
         return self._act(
             request,
-            lambda answer: ReplaceAnswer(_text(answer, "DiskId"), _text(answer, "RequestId")),
+            lambda answer: ReplaceAnswer(text(answer, "DiskId"), text(answer, "RequestId")),
             # Never set_Password: that writes it into the URL.
             secrets={"Password": password} if password is not None else None,
             timeout=self.replace_timeout,
@@ -96,28 +96,28 @@ class Acting(Transport):
 
     def apply_auto_snapshot_policy(self, *, policy_id: str, disk_ids: Sequence[str]) -> str:
         """Bind an automatic snapshot policy to up to 100 disks and return the request id."""
-        _bounded(disk_ids, MACHINES_A_CALL)
+        bounded(disk_ids, MACHINES_A_CALL)
         request = ApplyAutoSnapshotPolicyRequest()
         request.set_autoSnapshotPolicyId(policy_id)
         request.set_diskIds(json.dumps(list(disk_ids)))
-        return self._act(request, lambda answer: _text(answer, "RequestId"))
+        return self._act(request, lambda answer: text(answer, "RequestId"))
 
     def tag_disks(self, *, disk_ids: Sequence[str], tags: Mapping[str, str]) -> str:
         """Set up to 20 tags on up to 50 disks, each tag replacing one of its key, and return the request id.
 
         Tags of the provider's own (`acs:`, `aliyun`) can be set by nobody else: leave them out (`settable`).
         """
-        _bounded(disk_ids, TAGGED_A_CALL)
-        _bounded(list(tags), TAGS_A_CALL)
+        bounded(disk_ids, TAGGED_A_CALL)
+        bounded(list(tags), TAGS_A_CALL)
         request = TagResourcesRequest()
         request.set_ResourceType("disk")
         request.set_ResourceIds(list(disk_ids))
         request.set_Tags([{"Key": key, "Value": value} for key, value in tags.items()])
-        return self._act(request, lambda answer: _text(answer, "RequestId"))
+        return self._act(request, lambda answer: text(answer, "RequestId"))
 
     def attach_key_pair(self, *, name: str, ids: Sequence[str]) -> BatchAnswer:
         """Bind a key pair to up to 50 Linux instances; it takes effect at their next start."""
-        _bounded(ids, KEY_PAIR_MACHINES_A_CALL)
+        bounded(ids, KEY_PAIR_MACHINES_A_CALL)
         request = AttachKeyPairRequest()
         request.set_KeyPairName(name)
         request.set_InstanceIds(json.dumps(list(ids)))
@@ -146,12 +146,14 @@ def settable(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(("acs:", "aliyun"))}
 
 
-def _text(answer: parse.Json, name: str) -> str:
+def text(answer: parse.Json, name: str) -> str:
+    """Return a text that the answer must have; ValueError where it is empty."""
     if not answer[name]:
         raise ValueError(name)
     return str(answer[name])
 
 
-def _bounded(ids: Sequence[str], most: int) -> None:
+def bounded(ids: Sequence[str], most: int) -> None:
+    """Raise ValueError unless there are between 1 and `most`: an empty list never means all."""
     if not 0 < len(ids) <= most:
         raise ValueError(f"Between 1 and {most} a call, not {len(ids)}")

@@ -17,6 +17,7 @@ from aliyunsdkecs.request.v20140526.DescribeImageSupportInstanceTypesRequest imp
 )
 from aliyunsdkecs.request.v20140526.DescribeInstancesRequest import DescribeInstancesRequest
 from aliyunsdkecs.request.v20140526.DescribeInstanceTypesRequest import DescribeInstanceTypesRequest
+from aliyunsdkecs.request.v20140526.DescribeInvocationResultsRequest import DescribeInvocationResultsRequest
 from aliyunsdkecs.request.v20140526.DescribeKeyPairsRequest import DescribeKeyPairsRequest
 from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegionsRequest
 from aliyunsdkecs.request.v20140526.DescribeSnapshotsRequest import DescribeSnapshotsRequest
@@ -30,6 +31,7 @@ from fleet.cloud.types import (
     InstanceView,
     KeyPairView,
     RegionView,
+    RunResult,
     SnapshotView,
 )
 
@@ -38,6 +40,7 @@ T = TypeVar("T")
 IDS_A_CALL = 100
 IMAGE_IDS_A_CALL = 50
 DISKS_A_PAGE = 500
+RESULTS_A_PAGE = 50
 KEY_PAIRS_A_PAGE = 50
 # Available alone is the default: an image on its way out would look as if it had never been.
 _ALL_STATES = "Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated"
@@ -90,10 +93,10 @@ class Describing(Transport):
         return self._read(request, lambda a: (_each(a, "Disks", "Disk", parse.disk), _token(a)))
 
     def describe_images(
-        self, *, page: int = 1, image_ids: Sequence[str] | None = None
+        self, *, page: int = 1, image_ids: Sequence[str] | None = None, snapshot_id: str = ""
     ) -> tuple[list[ImageView], int | None]:
-        """Return a page of images in every state, or those of these ids (at most 50), and the number of
-        the next page.
+        """Return a page of images in every state, those of these ids (at most 50) or made from one snapshot, and
+        the number of the next page.
         """
         if image_ids is not None and not image_ids:
             return [], None
@@ -105,6 +108,8 @@ class Describing(Transport):
         request.set_Status(_ALL_STATES)
         if image_ids is not None:
             request.set_ImageId(",".join(image_ids))
+        if snapshot_id:
+            request.set_SnapshotId(snapshot_id)
         return self._read(
             request, lambda a: (_each(a, "Images", "Image", parse.image), _next_page(a, page=page, size=100))
         )
@@ -147,15 +152,52 @@ class Describing(Transport):
             request, lambda a: (_each(a, "InstanceTypes", "InstanceType", parse.instance_type), _token(a))
         )
 
-    def describe_snapshots(self, *, progressing: bool = True, next_token: str = "") -> tuple[list[SnapshotView], str]:
-        """Return a page of the region's snapshots, those still being made alone unless asked otherwise."""
+    def describe_snapshots(
+        self,
+        *,
+        progressing: bool = True,
+        ids: Sequence[str] | None = None,
+        disk_id: str = "",
+        next_token: str = "",
+    ) -> tuple[list[SnapshotView], str]:
+        """Return the snapshots of these ids (at most 100), of one disk, or a page of the region's, those still being made
+        alone unless asked otherwise.
+        """
+        if ids is not None and not ids:
+            return [], ""
         request = DescribeSnapshotsRequest()
         request.set_MaxResults(100)
-        if progressing:
+        if ids is not None:
+            request.set_SnapshotIds(_id_list(ids))
+        elif disk_id:
+            request.set_DiskId(disk_id)
+        elif progressing:
             request.set_Status("progressing")
         if next_token:
             request.set_NextToken(next_token)
         return self._read(request, lambda a: (_each(a, "Snapshots", "Snapshot", parse.snapshot), _token(a)))
+
+    def invocation_results(self, *, invoke_id: str) -> list[RunResult]:
+        """Return what each machine reports of one run of a command; a machine that is not named has not reported yet."""
+        found: list[RunResult] = []
+        token = ""
+        while True:
+            request = DescribeInvocationResultsRequest()
+            request.set_InvokeId(invoke_id)
+            request.set_MaxResults(RESULTS_A_PAGE)
+            request.set_ContentEncoding("PlainText")
+            if token:
+                request.set_NextToken(token)
+            page, token = self._read(
+                request,
+                lambda a: (
+                    _each(a["Invocation"], "InvocationResults", "InvocationResult", parse.run_result),
+                    _token(a),
+                ),
+            )
+            found += page
+            if not token:
+                return found
 
     def _read(self, request: RpcRequest, shape: Callable[[parse.Json], T]) -> T:
         answer = self.call(request, mutating=False)

@@ -15,6 +15,7 @@ from fleet.cloud.types import (
     InstanceView,
     KeyPairView,
     RegionView,
+    RunResult,
     SnapshotView,
 )
 
@@ -141,6 +142,18 @@ def snapshot(row: Json) -> SnapshotView:
         status=row.get("Status") or "",
         progress=row.get("Progress") or "",
         created_at=when(row.get("CreationTime")),
+        name=row.get("SnapshotName") or "",
+        size=int(row.get("SourceDiskSize") or 0),
+    )
+
+
+def run_result(row: Json) -> RunResult:
+    return RunResult(
+        instance_id=row["InstanceId"],
+        status=row["InvokeRecordStatus"],
+        exit_code=int(row.get("ExitCode") or 0),
+        error_code=row.get("ErrorCode") or "",
+        output=row.get("Output") or "",
     )
 
 

@@ -123,13 +123,15 @@ class InstanceTypeView:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """A snapshot; `progress` as the API writes it (`40%`)."""
+    """A snapshot; `progress` as the API writes it (`40%`), `status` progressing, accomplished or failed; `size` is its disk's."""
 
     snapshot_id: str
     disk_id: str
     status: str
     progress: str
     created_at: datetime | None
+    name: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +165,22 @@ class ReplaceAnswer:
 
     disk_id: str
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAnswer:
+    """The answer to a call that makes something (a snapshot, an image, a run of a command): its id, given before it is ready."""
+
+    made_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What one machine reports of a command: `status` is Running, Finished, Failed or Stopped, `error_code` why it failed."""
+
+    instance_id: str
+    status: str
+    exit_code: int
+    error_code: str
+    output: str

@@ -3,86 +3,95 @@
 The caller holds the lock on the change row.
 """
 
-from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from fleet.audit.trail import record
 from fleet.engine.graph import FINAL, GRAPH
 from fleet.engine.passwords import destroy_password
+from fleet.engine.permits import may_begin
+from fleet.engine.policy import Policy
 from fleet.engine.results import State
-from fleet.models import Change, ChangeState, Outcome, Replacement, Transition
+from fleet.engine.waves import Counts, Standing, advance, budgets, standing, wave_name
+from fleet.lib.text import count
+from fleet.models import Change, ChangeState, MachineLock, Replacement, Transition
 
-FAILED = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN})
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Machines of a change. A held one counts as failed and as in flight until a person has settled it."""
-
-    queued: int
-    in_flight: int
-    held: int
-    failed: int
-    skipped: int
-    cancelled: int
-    done: int
-
-    @property
-    def total(self) -> int:
-        return self.queued + self.in_flight + self.failed + self.skipped + self.cancelled + self.done - self.held
-
-    @property
-    def ended(self) -> int:
-        return self.total - self.queued - self.in_flight
+SAVED = ["state", "wave", "wave_opened_at", "hold_until", "holds_for_person", "waits_for"]
 
 
 def counts(change: Change) -> Counts:
     """Count the machines of a change by what became of them, in one query."""
-    by_state: Counter[str] = Counter()
-    by_outcome: Counter[str] = Counter()
-    for state, outcome in change.replacements.values_list("state", "outcome"):
-        by_state[state] += 1
-        if state in FINAL:
-            by_outcome[outcome] += 1
-    held = by_state[State.HELD]
-    return Counts(
-        queued=by_state[State.QUEUED],
-        in_flight=sum(by_state[state] for state in GRAPH) + held,
-        held=held,
-        failed=sum(by_outcome[outcome] for outcome in FAILED) + held,
-        skipped=by_outcome[Outcome.SKIPPED_DRIFT],
-        cancelled=by_outcome[Outcome.CANCELLED],
-        done=by_outcome[Outcome.SUCCEEDED] + by_outcome[Outcome.ADOPTED],
-    )
+    return standing(change).whole
 
 
 def admit(change: Change, now: datetime) -> int:
-    """Let as many queued machines begin as policy and failures allow; return how many. Trip the change past its failures."""
-    now_counts = counts(change)
-    policy: dict[str, Any] = change.policy
-    if change.state == ChangeState.RUNNING and now_counts.failed > policy["failures_allowed"] and now_counts.queued:
-        change.state = ChangeState.TRIPPED
-        change.save(update_fields=["state"])
-        record(
-            action="change.tripped",
-            subject=str(change),
-            change=change,
-            data={"failed": now_counts.failed, "allowed": policy["failures_allowed"], "not_started": now_counts.queued},
-        )
-    if change.state != ChangeState.RUNNING:
-        return 0
-    free = policy["max_in_flight"] - now_counts.in_flight
-    if free <= 0 or not now_counts.queued:
-        return 0
-    rows = list(
-        change.replacements.select_for_update(of=("self",), no_key=True)
-        .filter(state=State.QUEUED)
-        .order_by("target__position")[:free]
+    """Let as many queued machines begin as waves, budgets and hours allow; return how many. Trip the change past a budget.
+
+    What keeps machines from beginning is left in `waits_for`.
+    """
+    now_at = standing(change)
+    before = [getattr(change, name) for name in SAVED]
+    began = 0
+    tripped = None
+    if change.state == ChangeState.RUNNING and now_at.whole.queued and (tripped := _why_it_stops(change, now_at, now)):
+        change.state, change.waits_for = ChangeState.TRIPPED, tripped
+        change.hold_until, change.holds_for_person = None, False
+    elif change.state == ChangeState.RUNNING:
+        change.wave_opened_at = change.wave_opened_at or now
+        change.waits_for = advance(change, now_at, now)
+        began, why = _begin(change, now_at, now)
+        change.waits_for = (why or change.waits_for)[:300]
+    if before != [getattr(change, name) for name in SAVED]:
+        change.save(update_fields=SAVED)
+    if tripped:
+        _record_trip(change, now_at)
+    return began
+
+
+def _why_it_stops(change: Change, now_at: Standing, now: datetime) -> str:
+    broken = next((budget for budget in budgets(change, now_at) if budget.broken), None)
+    if broken:
+        return broken.sentence
+    if change.approved_until is None or change.approved_until <= now:
+        return "The approval expired before all machines were done. The rest needs a fresh one."
+    return ""
+
+
+def _record_trip(change: Change, now_at: Standing) -> None:
+    record(
+        action="change.tripped",
+        subject=str(change),
+        change=change,
+        data={
+            "why": change.waits_for,
+            "failed": now_at.whole.failed,
+            "allowed": Policy.of(change.policy).failures_allowed,
+            "not_started": now_at.whole.queued,
+        },
     )
+
+
+def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
+    """Let machines of the open wave begin; return how many, and why no more where something beside the policy keeps them."""
+    policy = Policy.of(change.policy)
+    free = policy.max_in_flight - now_at.whole.in_flight
+    queued = now_at.wave(change.wave).queued
+    if free <= 0 or not queued:
+        return 0, ""
+    if now_at.whole.inconclusive:
+        machines = count(now_at.whole.inconclusive, "machine is", "machines are")
+        return 0, f"{machines} held with an inconclusive step. A person says whether it serves; then it goes on."
+    if why := may_begin(change, now):
+        return 0, why
+    locked = MachineLock.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now), instance=OuterRef("instance"), released_at=None
+    )
+    waiting = change.replacements.filter(~Exists(locked), state=State.QUEUED, wave__lte=change.wave)
+    rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[:free])
+    if not rows:
+        return 0, f"{count(queued, 'machine')} of {wave_name(policy, change.wave)} are locked by somebody of yours."
     Replacement.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=State.PREPARING,
         entered_at=now,
@@ -94,7 +103,7 @@ def admit(change: Change, now: datetime) -> int:
         Transition(replacement=row, at=now, from_state=State.QUEUED, to_state=State.PREPARING, lease=row.lease)
         for row in rows
     )
-    return len(rows)
+    return len(rows), ""
 
 
 def close_if_ended(change: Change, now: datetime) -> bool:
@@ -103,7 +112,8 @@ def close_if_ended(change: Change, now: datetime) -> bool:
         return False
     result = counts(change)
     change.state, change.finished_at = ChangeState.FINISHED, now
-    change.save(update_fields=["state", "finished_at"])
+    change.waits_for, change.hold_until, change.holds_for_person = "", None, False
+    change.save(update_fields=[*SAVED, "finished_at"])
     change.targets.filter(open=True).update(open=False)
     destroy_password(change.secret, change=change, now=now)
     record(

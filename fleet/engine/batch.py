@@ -9,6 +9,7 @@ from django.conf import settings
 from fleet.audit.trail import event
 from fleet.cloud import CloudError, EcsClient, Verdict
 from fleet.engine.results import Wait
+from fleet.engine.timings import began, look_after, usual
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock
 from fleet.models import Account, AuditEvent, Replacement
@@ -31,6 +32,11 @@ class Batch:
 
     def reading(self, row: Replacement) -> Reading:
         return self.readings[row.instance_id]
+
+    def pace(self, row: Replacement, *, since: datetime | None = None) -> float:
+        """Return the seconds until the next look at this machine; `since`: when that began which is waited for."""
+        elapsed = (self.now - (since or began(row))).total_seconds()
+        return look_after(elapsed, usual(self.account.pk).get(row.state))
 
     def lease_left(self) -> float:
         return self.deadline - time.monotonic()

@@ -10,12 +10,16 @@ from django.db import transaction
 from django.db.models import F
 
 from fleet.audit.trail import event, record_all
+from fleet.engine import timings
 from fleet.engine.batch import LEASE_SECONDS
-from fleet.engine.graph import FINAL, GRAPH
+from fleet.engine.graph import FINAL, GRAPH, entering
 from fleet.engine.results import Move, Result, State, Wait
-from fleet.models import AuditEvent, Replacement, Target, Transition
+from fleet.models import AuditEvent, Outcome, Replacement, Target, Transition
 
 BATCH = 100
+# Rows that are due a moment later are looked at with those that are due: a batch costs the same, however full it is.
+TOGETHER = timedelta(seconds=0.5)
+NOBODY_WORKED = timedelta(minutes=1)
 MOST_CLAIMS = 3  # a row that was claimed so often without a settle is poisoned: a person looks at it
 
 
@@ -46,17 +50,41 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
     with transaction.atomic():
         due = (
             Replacement.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
-            .filter(account=group.account_id, region=group.region, state=group.state, due_at__lte=now)
+            .filter(account=group.account_id, region=group.region, state=group.state)
             .order_by("due_at", "pk")
         )
-        rows = list(due.filter(claims=0)[:BATCH]) or list(due[:1])
+        rows = list(due.filter(claims=0, due_at__lte=now + TOGETHER)[:BATCH]) or list(due.filter(due_at__lte=now)[:1])
         pks = [row.pk for row in rows]
         until = now + timedelta(seconds=LEASE_SECONDS)
         Replacement.objects.filter(pk__in=pks).update(
             lease=F("lease") + 1, claims=F("claims") + 1, leased_until=until, due_at=until
         )
-    claimed = Replacement.objects.filter(pk__in=pks)
-    return list(claimed.select_related("target", "change", "change__secret", "instance", "account").order_by("pk"))
+        _give_back_lost_time(rows, now)
+        # Read under the same lock: a process that stalls here must not take a later owner's lease number for its own.
+        claimed = Replacement.objects.filter(pk__in=pks)
+        return list(claimed.select_related("target", "change", "change__secret", "instance", "account").order_by("pk"))
+
+
+def _give_back_lost_time(rows: list[Replacement], now: datetime) -> None:
+    """Move the deadlines of rows that nobody looked at in time: what no worker did is not the machine's fault."""
+    for row in rows:
+        if row.due_at and row.deadline_at and now - row.due_at > NOBODY_WORKED:
+            Replacement.objects.filter(pk=row.pk).update(deadline_at=row.deadline_at + (now - row.due_at))
+
+
+def postpone_unsent(group: Group, *, until: datetime, now: datetime) -> None:
+    """Let the machines of a group that wait to be sent wait until `until`, without a look at them: the quota is used up."""
+    Replacement.objects.filter(
+        account=group.account_id,
+        region=group.region,
+        state=group.state,
+        due_at__lte=now + TOGETHER,
+        claims=0,
+        returning=False,
+        first_sent_at=None,
+        new_disk_id="",
+        deadline_at__gt=until,
+    ).update(due_at=until)
 
 
 @transaction.atomic
@@ -91,6 +119,7 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
         if result.to in FINAL:
             closed_targets.append(row.target_id)
         events += _events_of_move(row, result)
+    timings.learn(rows, results, now)
     Transition.objects.bulk_create(transitions)
     Target.objects.filter(pk__in=closed_targets).update(open=False)
     record_all(events)
@@ -105,25 +134,22 @@ def _fields(row: Replacement, result: Result, now: datetime) -> dict[str, object
         return fields | {"due_at": now + timedelta(seconds=result.seconds)}
     if result.to not in GRAPH[State(row.state)].to:
         raise ValueError(f"{row.state} does not lead to {result.to}")
-    fields |= {"state": result.to, "entered_at": now, "due_at": None, "deadline_at": None}
-    if result.to in GRAPH:
-        fields |= {"due_at": now, "deadline_at": now + GRAPH[result.to].deadline}
-    if result.to in FINAL:
-        fields["finished_at"] = now
-    return fields
+    return entering(row, result.to, now) | fields
 
 
 def _events_of_move(row: Replacement, result: Move) -> list[AuditEvent]:
     """Return the event of an end or a hold, unless the handler told it itself."""
-    action = {State.HELD: "instance.held", State.FAILED: "instance.failed", State.CANCELLED: "instance.skipped"}.get(
-        result.to
-    )
+    outcome = result.fields.get("outcome", row.outcome)
+    by_state = {State.HELD: "instance.held", State.FAILED: "instance.failed", State.CANCELLED: "instance.skipped"}
+    action = by_state.get(result.to)
+    if result.to is State.CANCELLED and outcome == Outcome.CANCELLED:
+        action = "instance.cancelled"
     if action is None or any(told.action == action for told in result.events):
         return []
     data = {
         "why": result.note,
         "code": result.fields.get("error_code", ""),
-        "outcome": result.fields.get("outcome", ""),
+        "outcome": outcome,
     }
     return [
         event(

@@ -4,14 +4,21 @@ Checked when it is imported: a mistake here stops the program before it touches 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
+from fleet.engine import returning
 from fleet.engine.batch import Batch
 from fleet.engine.handlers_after import restoring, starting, verifying
 from fleet.engine.handlers_before import preparing, stopping
 from fleet.engine.handlers_replacing import replacing
-from fleet.engine.results import Move, Result, State, ended, held
+from fleet.engine.imaging import imaging
+from fleet.engine.policy import Policy
+from fleet.engine.results import FRESH, Move, Result, State, ended, held, put_back
+from fleet.engine.route import BEFORE_THE_LINE, step_of
+from fleet.engine.snapshots import snapshotting
+from fleet.engine.steps import INCONCLUSIVE, after, before
 from fleet.models import Outcome, Replacement
 
 Handler = Callable[[Batch], dict[int, Result]]
@@ -27,8 +34,29 @@ class Step:
     to: frozenset[State]
 
 
+def _before_the_line(handler: Handler, deadline: timedelta, overdue: Callable[[Replacement], Move], *to: State) -> Step:
+    """Return a state from which a machine can still go back to what it was, and to the queue."""
+
+    def handle(batch: Batch) -> dict[int, Result]:
+        back = [row for row in batch.rows if row.returning]
+        on = [row for row in batch.rows if not row.returning]
+        results = returning.bring_back(replace(batch, rows=back)) if back else {}
+        return results | (handler(replace(batch, rows=on)) if on else {})
+
+    def late(row: Replacement) -> Move:
+        return returning.overdue(row) if row.returning else overdue(row)
+
+    ways_out = {State.QUEUED, State.STARTING, State.FAILED, State.CANCELLED, State.HELD}
+    return Step(handle, deadline, late, frozenset({*to, *ways_out}))
+
+
 def _untouched(note: str, code: str = "") -> Callable[[Replacement], Move]:
-    return lambda row: ended(Outcome.FAILED_UNTOUCHED, note, code=code)
+    return lambda row: put_back(row, Outcome.FAILED_UNTOUCHED, note, code=code)
+
+
+def _not_stopped(row: Replacement) -> Move:
+    note = "It did not stop in time. The old system is intact; it may still stop, and is not started then."
+    return ended(Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
 
 
 def _not_started(row: Replacement) -> Move:
@@ -44,24 +72,58 @@ def _not_verified(row: Replacement) -> Move:
     return ended(Outcome.FAILED_REPLACED, f"The new disk is in place. {row.note}")
 
 
+def _no_verdict(row: Replacement) -> Move:
+    return held(row, f"Nobody said in time whether it is good. {row.note}", code=INCONCLUSIVE)
+
+
 GRAPH: dict[State, Step] = {
-    State.PREPARING: Step(
+    State.PREPARING: _before_the_line(
         preparing,
         timedelta(minutes=30),
-        _untouched("It did not become ready in 30 min; we did not touch it."),
-        frozenset({State.STOPPING, State.REPLACING, State.FAILED, State.CANCELLED, State.HELD}),
+        _untouched("It did not become ready in 30 min; its disk was not touched."),
+        State.IMAGING,
+        State.BEFORE,
+        State.STOPPING,
+        State.SNAPSHOTTING,
+        State.REPLACING,
     ),
-    State.STOPPING: Step(
+    State.IMAGING: _before_the_line(
+        imaging,
+        timedelta(hours=2),
+        _untouched("The image was not ready in 2 h; the machine was not touched."),
+        State.BEFORE,
+        State.STOPPING,
+        State.SNAPSHOTTING,
+        State.REPLACING,
+    ),
+    State.BEFORE: _before_the_line(
+        before,
+        timedelta(minutes=10),
+        _no_verdict,
+        State.STOPPING,
+        State.SNAPSHOTTING,
+        State.REPLACING,
+    ),
+    State.STOPPING: _before_the_line(
         stopping,
         timedelta(minutes=10),
-        _untouched("Did not stop in 10 min. The old system is intact.", "IncorrectInstanceStatus"),
-        frozenset({State.REPLACING, State.STARTING, State.FAILED, State.CANCELLED, State.HELD}),
+        _not_stopped,
+        State.SNAPSHOTTING,
+        State.REPLACING,
     ),
-    State.REPLACING: Step(
+    State.SNAPSHOTTING: _before_the_line(
+        snapshotting,
+        timedelta(hours=6),
+        _untouched("The snapshot was not ready in 6 h. The old system is intact."),
+        State.STOPPING,
+        State.REPLACING,
+    ),
+    State.REPLACING: _before_the_line(
         replacing,
         timedelta(minutes=60),
         lambda row: held(row, f"The replacement did not end in 60 min. {row.note}", code=row.error_code),
-        frozenset({State.RESTORING, State.STOPPING, State.STARTING, State.FAILED, State.CANCELLED, State.HELD}),
+        State.STOPPING,
+        State.RESTORING,
     ),
     State.RESTORING: Step(
         restoring,
@@ -79,12 +141,17 @@ GRAPH: dict[State, Step] = {
         verifying,
         timedelta(minutes=10),
         _not_verified,
+        frozenset({State.AFTER, State.DONE, State.FAILED, State.HELD}),
+    ),
+    State.AFTER: Step(
+        after,
+        timedelta(minutes=10),
+        _no_verdict,
         frozenset({State.DONE, State.FAILED, State.HELD}),
     ),
 }
 
-TO_COME = frozenset({State.IMAGING, State.BEFORE, State.SNAPSHOTTING, State.AFTER})
-BY_PERSONS = frozenset({State.QUEUED, State.HELD}) | TO_COME
+BY_PERSONS = frozenset({State.QUEUED, State.HELD})
 FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 
@@ -96,11 +163,34 @@ def check(graph: dict[State, Step]) -> None:
     while edge:
         edge = {to for state in edge if state in graph for to in graph[state].to} - reached
         reached |= edge
-    if missing := set(State) - reached - {State.QUEUED} - TO_COME:
+    if missing := set(State) - reached:
         raise ValueError(f"Never reached: {sorted(missing)}")
     for state, step in graph.items():
         if State.HELD not in step.to or step.deadline <= timedelta(0):
             raise ValueError(f"{state} needs a way to a person and a deadline")
+        if (State.QUEUED in step.to) != (state in BEFORE_THE_LINE):
+            raise ValueError(f"{state} leads back to the queue if, and only if, it is before the line of no return")
+
+
+def time_for(row: Replacement, state: State) -> timedelta:
+    """Return how long this machine may be in an automatic state: what the policy asks for comes on top."""
+    policy = Policy.of(row.change.policy)
+    longer = timedelta(0)
+    if state in (State.BEFORE, State.AFTER) and (step := step_of(row, state)):
+        longer = timedelta(seconds=step.timeout)
+    elif state is State.STOPPING:
+        longer = timedelta(minutes=policy.force_stop_minutes)
+    return GRAPH[state].deadline + longer
+
+
+def entering(row: Replacement, to: State, now: datetime) -> dict[str, Any]:
+    """Return the fields of a row that comes into a state."""
+    fields = {**FRESH.get(to, {}), "state": to, "entered_at": now, "due_at": None, "deadline_at": None}
+    if to in GRAPH:
+        fields |= {"due_at": now, "deadline_at": now + time_for(row, to)}
+    if to in FINAL:
+        fields["finished_at"] = now
+    return fields
 
 
 check(GRAPH)

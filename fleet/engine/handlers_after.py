@@ -1,6 +1,6 @@
 """After the line of no return: put back what the old disk carried, start, and make sure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -8,7 +8,9 @@ from itertools import groupby
 from fleet.cloud import BatchAnswer, CloudError, EcsClient
 from fleet.cloud.act import settable
 from fleet.engine.batch import Batch, later, told
-from fleet.engine.results import TERMINAL, Move, Result, State, Wait, held, poll_after
+from fleet.engine.power import ask_to_start
+from fleet.engine.results import Move, Result, State, Wait, ended, held
+from fleet.engine.route import onward
 from fleet.inventory.reading import Reading
 from fleet.models import AuditEvent, Login, Outcome, Replacement
 
@@ -134,8 +136,7 @@ def _put_back_group(
 def _go_on(row: Replacement, events: list[AuditEvent]) -> Move:
     lost = [what[4:].replace("_", " ") for what in row.restored if what.startswith("not ")]
     note = f"Could not be put back: {', '.join(lost)}." if lost else ""
-    to = State.STARTING if row.was_running else State.VERIFYING
-    return Move(to, note, {"restored": row.restored, "asked_at": None}, events)
+    return Move(onward(row, State.RESTORING), note, {"restored": row.restored}, events)
 
 
 def starting(batch: Batch) -> dict[int, Result]:
@@ -144,7 +145,6 @@ def starting(batch: Batch) -> dict[int, Result]:
     to_ask: list[Replacement] = []
     for row in batch.rows:
         reading = batch.reading(row)
-        elapsed = (batch.now - row.entered_at).total_seconds()
         if not reading.exists:
             results[row.pk] = held(row, "The machine no longer exists.")
         elif reading.status == "Running":
@@ -152,42 +152,16 @@ def starting(batch: Batch) -> dict[int, Result]:
         elif reading.status == "Stopped" and (row.asked_at is None or batch.now - row.asked_at > ASK_AGAIN):
             to_ask.append(row)
         else:
-            results[row.pk] = Wait(poll_after(elapsed), row.note or "It was asked to start.")
+            results[row.pk] = Wait(batch.pace(row), row.note or "It was asked to start.")
     if to_ask:
-        results |= _ask_to_start(batch, to_ask)
+        results |= ask_to_start(batch, to_ask)
     return results
 
 
 def _runs(row: Replacement) -> Move:
     if row.outcome in FAILED_BEFORE:
-        outcome = Outcome(row.outcome)
-        action = "instance.skipped" if outcome is Outcome.SKIPPED_DRIFT else "instance.failed"
-        return Move(
-            TERMINAL.get(outcome, State.FAILED), row.note, {}, [told(row, action, outcome=outcome, why=row.note)]
-        )
+        return ended(Outcome(row.outcome), row.note, code=row.error_code)
     return Move(State.VERIFYING, "It runs again.")
-
-
-def _ask_to_start(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
-    try:
-        answer = batch.client.start_instances(ids=[row.instance.instance_id for row in rows])
-    except CloudError as error:
-        stays = Wait(30, f"The cloud refused to start it: {error.message}", {"error_code": error.code})
-        return {row.pk: later(error, batch.now) or stays for row in rows}
-    said = {verdict.instance_id: verdict for verdict in answer.verdicts}
-    results: dict[int, Result] = {}
-    for row in rows:
-        verdict = said.get(row.instance.instance_id)
-        asked = [told(row, "instance.start_asked", request_id=answer.request_id)]
-        if verdict is None or verdict.ok or verdict.code == "IncorrectInstanceStatus":
-            results[row.pk] = Wait(
-                1, row.note if row.outcome else "It was asked to start.", {"asked_at": batch.now}, asked
-            )
-        else:
-            # The disk is already new: never rolled back, only tried again until the deadline, and shown plainly.
-            note = f"It does not start yet: {verdict.message}"
-            results[row.pk] = Wait(30, note, {"asked_at": None, "error_code": verdict.code}, asked)
-    return results
 
 
 def verifying(batch: Batch) -> dict[int, Result]:
@@ -203,27 +177,31 @@ def _verify(row: Replacement, reading: Reading, batch: Batch) -> Result:
         words
         for words, good in (
             (f"the disk is {reading.disk_status}", reading.disk_status == "In_use"),
-            (f"it runs {reading.image_id}", reading.image_id == row.change.image_id),
+            (f"it runs {reading.image_id}", reading.image_id == row.image_id),
             ("it is locked", not reading.locks),
             (f"it is {reading.status.lower()}", reading.status == wanted_status),
         )
         if not good
     ]
     if open_points:
-        elapsed = (batch.now - row.entered_at).total_seconds()
-        return Wait(poll_after(elapsed), f"Not yet as asked: {', '.join(open_points)}.")
+        return Wait(batch.pace(row), f"Not yet as asked: {', '.join(open_points)}.")
+    lost = row.note.startswith("Could not be put back")
+    note = row.note if lost else "The new disk is in use with the image asked for."
+    if onward(row, State.VERIFYING) is State.AFTER:
+        return Move(State.AFTER, note)
+    return succeeded(row, note)
+
+
+def succeeded(row: Replacement, note: str, events: Sequence[AuditEvent] = ()) -> Move:
+    """Return the good end of a machine: its new disk is in use, and where something was to be asked of it, it serves."""
     outcome = Outcome.ADOPTED if row.outcome == Outcome.ADOPTED else Outcome.SUCCEEDED
-    note = (
-        row.note if row.note.startswith("Could not be put back") else "The new disk is in use with the image asked for."
-    )
     done = told(
         row,
         "instance.succeeded",
         outcome=outcome,
         old_disk=row.target.seen["disk_id"],
         new_disk=row.new_disk_id,
-        image=row.change.image_id,
-        size=reading.disk_size,
+        image=row.image_id,
         restored=row.restored,
     )
-    return Move(State.DONE, note, {"outcome": outcome, "error_code": ""}, [done])
+    return Move(State.DONE, note, {"outcome": outcome, "error_code": ""}, [*events, done])

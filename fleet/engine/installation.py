@@ -12,6 +12,7 @@ from django.db.models import F
 from fleet.audit.trail import record
 from fleet.engine.graph import GRAPH
 from fleet.engine.results import State
+from fleet.engine.route import RESTORED
 from fleet.models import Installation, Replacement
 
 
@@ -35,6 +36,7 @@ def recognise(now: datetime) -> int:
             due_at=None,
             lease=F("lease") + 1,
             entered_at=now,
+            error_code=RESTORED,
             note="The database was restored: calls that it has forgotten may have been made. Look at the machine first.",
         )
         record(action="worker.restored_database", subject="the database", data={"held": held, "timeline": timeline})

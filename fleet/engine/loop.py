@@ -5,6 +5,7 @@ Any number of loops, on any number of machines, do no harm to one another.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -15,28 +16,48 @@ from fleet.engine import claims
 from fleet.engine.admission import attend
 from fleet.engine.batch import LEASE_SECONDS, Batch, later
 from fleet.engine.graph import GRAPH
-from fleet.engine.results import Result, State, Wait, held
+from fleet.engine.readings import Readings
+from fleet.engine.results import Move, Result, State, Wait, held
+from fleet.engine.sending import next_minute_if_full
 from fleet.inventory.credentials import client_for
-from fleet.inventory.reading import Reading, refresh
 from fleet.lib.clock import Clock
 from fleet.models import Change, ChangeState, Replacement
 
 logger = logging.getLogger(__name__)
 DRIVEN = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
+# Changes whose canary has ended, and whose rest begins by itself at a time.
+HOLDING = Change.objects.filter(state=ChangeState.RUNNING, hold_until__isnull=False)
 
 
-def step(clock: Clock) -> int:
-    """Do all that is due now, once: return how many machines were looked at."""
+def step(clock: Clock, *, until: float = float("inf")) -> int:
+    """Do all that is due now, once: return how many machines were looked at.
+
+    Machines that move on are handled in their next state at once, on the same reading. After `until`, in seconds of the
+    monotonic clock, no further batch is begun.
+    """
     looked_at = 0
-    for group in claims.next_groups(clock.now()):
+    readings = Readings()
+    for change_id in HOLDING.filter(hold_until__lte=clock.now()).values_list("pk", flat=True):
+        attend(change_id, clock.now())
+    groups = deque(claims.next_groups(clock.now()))
+    while groups and time.monotonic() < until:
+        group = groups.popleft()
+        if group.state == State.REPLACING and (
+            opens := next_minute_if_full(group.account_id, group.region, clock.now())
+        ):
+            claims.postpone_unsent(group, until=opens, now=clock.now())
+        # Before the claim: a lease in the database never ends before we think that it does.
+        deadline = time.monotonic() + LEASE_SECONDS
         rows = claims.claim(group, clock.now())
         if not rows:
             continue
         looked_at += len(rows)
-        results = _handle(rows, clock)
+        results = _handle(rows, clock, readings, deadline)
         handled = [row for row in rows if row.pk in results]
         for change_id in claims.settle(handled, results, clock.now()):
             attend(change_id, clock.now())
+        onward = {result.to for result in results.values() if isinstance(result, Move) and result.to in GRAPH}
+        groups.extendleft(claims.Group(group.account_id, group.region, state) for state in sorted(onward))
     return looked_at
 
 
@@ -52,7 +73,7 @@ def run(clock: Clock, seconds: float, *, sleep: Callable[[float], None] = time.s
     looked_at = 0
     attend_all(clock)
     while time.monotonic() < end and not stop():
-        found = step(clock)
+        found = step(clock, until=end)
         looked_at += found
         if found:
             continue
@@ -66,13 +87,14 @@ def run(clock: Clock, seconds: float, *, sleep: Callable[[float], None] = time.s
 
 def next_due_in(clock: Clock) -> float | None:
     """Return the seconds until something is due, or None where nothing is the engine's business."""
-    due = Replacement.objects.filter(due_at__isnull=False).aggregate(first=Min("due_at"))["first"]
+    rows = Replacement.objects.filter(due_at__isnull=False).aggregate(first=Min("due_at"))["first"]
+    holds = HOLDING.aggregate(first=Min("hold_until"))["first"]
+    due = min((moment for moment in (rows, holds) if moment), default=None)
     return None if due is None else max(0.0, (due - clock.now()) / timedelta(seconds=1))
 
 
-def _handle(rows: list[Replacement], clock: Clock) -> dict[int, Result]:
+def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline: float) -> dict[int, Result]:
     """Read all machines of a batch at once, then let the state's handler say what follows for each."""
-    deadline = time.monotonic() + LEASE_SECONDS
     step_of_state = GRAPH[State(rows[0].state)]
     now = clock.now()
     results: dict[int, Result] = {}
@@ -91,12 +113,13 @@ def _handle(rows: list[Replacement], clock: Clock) -> dict[int, Result]:
             account=account,
             region=region,
             client=client_for(account, region),
-            readings=_read(rest, clock),
+            readings=readings.of(rest, clock),
             clock=clock,
             now=now,
             deadline=deadline,
         )
         results |= step_of_state.handler(batch)
+        readings.keep(rest, results, batch.readings, now)
     except CloudError as error:
         refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})
         result = later(error, now) or refused
@@ -106,16 +129,3 @@ def _handle(rows: list[Replacement], clock: Clock) -> dict[int, Result]:
         # so that one poisoned row does not hold the others, and after the third time a person sees it.
         logger.exception("Handling %d rows in state %s failed", len(rest), rest[0].state)
     return results
-
-
-def _read(rows: list[Replacement], clock: Clock) -> dict[int, Reading]:
-    """Read all machines of a batch afresh, with as few calls as the state allows."""
-    snapshots = rows[0].state in (State.PREPARING, State.REPLACING)
-    # After a lost answer the disk is read by its machine: an old disk that is still listed must not hide a new one.
-    unclear = [row for row in rows if row.first_sent_at and not row.new_disk_id]
-    clear = [row for row in rows if row not in unclear]
-    answered = {row.instance_id: row.new_disk_id for row in clear if row.new_disk_id}
-    readings = refresh([row.instance for row in clear], clock, also=answered, snapshots=snapshots) if clear else {}
-    if unclear:
-        readings |= refresh([row.instance for row in unclear], clock, each=True, snapshots=snapshots)
-    return readings

@@ -56,6 +56,24 @@ def put_back(row: Replacement, outcome: Outcome, note: str, *, code: str = "") -
     return ended(outcome, note, code=code)
 
 
-def poll_after(elapsed: float) -> float:
-    """Return the seconds until the next look: soon at first, then a quarter of the time that it has taken, at most 10."""
-    return min(10.0, max(1.0, elapsed / 4))
+# What a state begins with: whatever was noted for an earlier stay in it says nothing of this one.
+FRESH: dict[State, dict[str, Any]] = {
+    State.QUEUED: {
+        "returning": False,
+        "was_running": None,
+        "asked_at": None,
+        "forced": False,
+        "snapshot_id": "",
+        "step_id": "",
+        "step_asked_at": None,
+        "error_code": "",
+        "outcome": "",
+    },
+    State.BEFORE: {"step_id": "", "step_asked_at": None},
+    State.STOPPING: {"asked_at": None, "forced": False},
+    State.SNAPSHOTTING: {"snapshot_id": ""},
+    State.STARTING: {"asked_at": None, "returning": False},
+    State.FAILED: {"returning": False},
+    State.CANCELLED: {"returning": False},
+    State.AFTER: {"step_id": "", "step_asked_at": None},
+}

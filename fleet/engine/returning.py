@@ -1,0 +1,65 @@
+"""The way back: a machine that was not replaced yet gets the power state that it had, and goes back to the queue or out.
+
+Rows are marked (`returning`) by a person's pause, abort or skip, or by a gate that closed before the call; the intent is
+never committed for a marked row.
+"""
+
+from datetime import datetime, timedelta
+
+from fleet.engine.batch import Batch, told
+from fleet.engine.handlers_before import gone
+from fleet.engine.power import ask_to_start
+from fleet.engine.results import Move, Result, State, Wait, ended
+from fleet.inventory.reading import Reading
+from fleet.models import Outcome, Replacement
+
+# What was asked for, a stop or a start, may take a moment to show.
+SHOWS = timedelta(seconds=10)
+DEADLINE = timedelta(minutes=15)
+
+
+def marked(now: datetime) -> dict[str, object]:
+    """Return the fields that send a row back."""
+    return {"returning": True, "deadline_at": now + DEADLINE}
+
+
+def bring_back(batch: Batch) -> dict[int, Result]:
+    """Make it true that each machine has the power state that it had before we came."""
+    results: dict[int, Result] = {}
+    to_start: list[Replacement] = []
+    for row in batch.rows:
+        result = _look(row, batch.reading(row), batch)
+        if result is None:
+            to_start.append(row)
+        else:
+            results[row.pk] = result
+    return results | (ask_to_start(batch, to_start) if to_start else {})
+
+
+def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
+    """Return what follows from the reading; None: the machine is asked to start."""
+    if not reading.exists:
+        return gone(row)
+    if not row.was_running:
+        return home(row)
+    if row.asked_at is not None and batch.now - row.asked_at < SHOWS:
+        return Wait(3, "It gets back the power state that it had.")
+    if reading.status == "Running":
+        return home(row)
+    if reading.status == "Stopped":
+        return None
+    return Wait(batch.pace(row), "It gets back the power state that it had.")
+
+
+def home(row: Replacement) -> Move:
+    """Return the end of the way back: the outcome that was decided on, or the queue."""
+    if row.outcome:
+        return ended(Outcome(row.outcome), row.note or "The old system is intact.", code=row.error_code)
+    back = told(row, "instance.returned", running=bool(row.was_running))
+    return Move(State.QUEUED, "It is as it was, and waits for its turn again.", {}, [back])
+
+
+def overdue(row: Replacement) -> Move:
+    """Return what becomes of a machine that did not get its power state back in time."""
+    note = "It did not start again in 15 min. The old system is intact."
+    return ended(Outcome(row.outcome or Outcome.FAILED_UNTOUCHED), note, code=row.error_code)

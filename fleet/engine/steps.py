@@ -1,0 +1,100 @@
+"""Steps of a policy before and after a replacement: a command on the machine, or a webhook; each says good, bad, or nothing.
+
+Before: bad leaves the machine untouched. After: bad counts as failed, with the new disk in place. Without a verdict in time
+it is inconclusive, which is neither: the machine is held, nothing new begins, and a person says what it was.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from fleet.engine import commands, hooks
+from fleet.engine.batch import Batch
+from fleet.engine.handlers_after import succeeded
+from fleet.engine.handlers_before import drift, gone
+from fleet.engine.policy import Step
+from fleet.engine.results import Move, Result, State, Wait, ended, held, put_back
+from fleet.engine.route import onward, step_of
+from fleet.engine.said import Said, Word
+from fleet.inventory.reading import Reading
+from fleet.models import Outcome, Replacement
+
+INCONCLUSIVE = "Inconclusive"
+
+
+def before(batch: Batch) -> dict[int, Result]:
+    """Make it true that the step before said good of each machine."""
+    return _handle(batch, State.BEFORE)
+
+
+def after(batch: Batch) -> dict[int, Result]:
+    """Make it true that the step after said good of each machine: it serves."""
+    return _handle(batch, State.AFTER)
+
+
+def _handle(batch: Batch, state: State) -> dict[int, Result]:
+    results: dict[int, Result] = {}
+    asked: dict[str, list[Replacement]] = {"command": [], "webhook": []}
+    steps: dict[int, Step] = {}
+    for row in batch.rows:
+        step = step_of(row, state)
+        if wrong := _changed(row, batch.reading(row), state):
+            results[row.pk] = wrong
+        elif step is None:
+            results[row.pk] = _good(row, state, Said(Word.GOOD, "Nothing is asked of it."))
+        else:
+            asked[step.kind].append(row)
+            steps[row.pk] = step
+    said: dict[int, Said] = {}
+    if asked["command"]:
+        said |= commands.ask(batch, asked["command"], state)
+    if asked["webhook"]:
+        said |= hooks.ask(batch, asked["webhook"], state)
+    rows = {row.pk: row for row in batch.rows}
+    return results | {pk: _conclude(rows[pk], state, steps[pk], one, batch) for pk, one in said.items()}
+
+
+def _changed(row: Replacement, reading: Reading, state: State) -> Move | None:
+    if state is State.AFTER:
+        if reading.exists and reading.disk_id == row.new_disk_id:
+            return None
+        return held(row, f"Its system disk is {reading.disk_id or 'gone'}; our call made {row.new_disk_id}.")
+    if not reading.exists:
+        return gone(row)
+    difference = drift(row, reading)
+    return put_back(row, Outcome.SKIPPED_DRIFT, difference) if difference else None
+
+
+def _conclude(row: Replacement, state: State, step: Step, said: Said, batch: Batch) -> Result:
+    match said.word:
+        case Word.GOOD:
+            return _good(row, state, said)
+        case Word.BAD:
+            return _bad(row, state, said)
+        case Word.UNKNOWN if state is State.BEFORE and said.code:
+            # Refused by the cloud: the machine is not ready to be touched, and certainly was not.
+            return _bad(row, state, said)
+        case Word.UNKNOWN:
+            return _with(held(row, said.words, code=INCONCLUSIVE), said)
+    if batch.now - row.entered_at > timedelta(seconds=step.timeout):
+        why = f"No verdict in {step.timeout:,} s. {said.words}"
+        return _with(held(row, why, code=INCONCLUSIVE), said)
+    return Wait(said.seconds, said.words, said.fields, said.events)
+
+
+def _good(row: Replacement, state: State, said: Said) -> Move:
+    if state is State.AFTER:
+        note = row.note if row.note.startswith("Could not be put back") else f"It serves. {said.words}"
+        return succeeded(row, note, said.events)
+    return _with(Move(onward(row, State.BEFORE), said.words), said)
+
+
+def _bad(row: Replacement, state: State, said: Said) -> Move:
+    if state is State.BEFORE:
+        why = f"The step before failed: {said.words} The machine was not touched."
+        return _with(put_back(row, Outcome.FAILED_UNTOUCHED, why, code=said.code or "BeforeStepFailed"), said)
+    why = f"The new disk is in place, and the step after failed: {said.words}"
+    return _with(ended(Outcome.FAILED_REPLACED, why, code="AfterStepFailed"), said)
+
+
+def _with(move: Move, said: Said) -> Move:
+    return replace(move, events=[*said.events, *move.events])
