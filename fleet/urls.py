@@ -28,4 +28,5 @@ urlpatterns = [
     path("", include("fleet.web.changes_urls")),
     path("", include("fleet.web.run_urls")),
     path("", include("fleet.web.settings_urls")),
+    path("", include("fleet.web.accounts_urls")),
 ]

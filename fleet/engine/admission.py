@@ -3,17 +3,20 @@
 The caller holds the lock on the change row.
 """
 
+import math
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
 from fleet.audit.trail import record
+from fleet.engine.forecast import usual_seconds
 from fleet.engine.graph import FINAL, GRAPH
 from fleet.engine.passwords import destroy_password
 from fleet.engine.permits import may_begin
 from fleet.engine.policy import Policy
 from fleet.engine.results import State
+from fleet.engine.route import BEFORE_THE_LINE
 from fleet.engine.waves import Counts, Standing, advance, budgets, standing, wave_name
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, MachineLock, Replacement, Transition
@@ -92,6 +95,7 @@ def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
     rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[:free])
     if not rows:
         return 0, f"{count(queued, 'machine')} of {wave_name(policy, change.wave)} are locked by somebody of yours."
+    rows = _in_time(change, policy, rows)
     Replacement.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=State.PREPARING,
         entered_at=now,
@@ -104,6 +108,33 @@ def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
         for row in rows
     )
     return len(rows), ""
+
+
+def _in_time(change: Change, policy: Policy, rows: list[Replacement]) -> list[Replacement]:
+    """Return those of `rows` whose calls the quota is likely to let go by the time that they have stopped.
+
+    The others would stand still for nothing. What is on its way before the call may fill the minutes until it is ready, and
+    one minute more.
+    """
+    seconds = usual_seconds(sorted({row.account_id for row in rows}))
+    asked = {State.BEFORE: policy.before is not None, State.SNAPSHOTTING: change.snapshot_days is not None}
+    ahead = sum(
+        seconds[state] for state in (State.BEFORE, State.STOPPING, State.SNAPSHOTTING) if asked.get(state, True)
+    )
+    minutes = 1 + math.ceil(ahead / 60)
+    before_the_call = Q(state__in=BEFORE_THE_LINE, first_sent_at=None)
+    places = change.replacements.order_by().values_list("account_id", "region", "account__replace_quota")
+    room = {
+        (account, region): quota * minutes - waiting
+        for account, region, quota, waiting in places.annotate(waiting=Count("pk", filter=before_the_call))
+    }
+    begin = []
+    for row in rows:
+        place = (row.account_id, row.region)
+        if room[place] > 0:
+            room[place] -= 1
+            begin.append(row)
+    return begin
 
 
 def close_if_ended(change: Change, now: datetime) -> bool:

@@ -89,7 +89,7 @@ def postpone_unsent(group: Group, *, until: datetime, now: datetime) -> None:
 
 @transaction.atomic
 def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -> set[int]:
-    """Write down what came of a claimed batch; return the changes of which a machine moved.
+    """Write down what came of a claimed batch; return the changes of which a machine moved, or was sent.
 
     Transition and audit events are in the same transaction as the move. A row that was overtaken is left as it is.
     """
@@ -103,6 +103,8 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
         # An answer of the cloud is told even where the row was overtaken: it happened.
         events += result.events
         kept = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=row.state).update(**fields)
+        if kept and "new_disk_id" in result.fields:
+            moved.add(row.change_id)  # it is past the line: another one may come up to it
         if not kept or isinstance(result, Wait):
             continue
         moved.add(row.change_id)

@@ -13,6 +13,7 @@ from fleet.cloud import CloudError, ReplaceAnswer, Verdict
 from fleet.cloud.transport import REPLACE_TIMEOUT
 from fleet.engine.batch import Batch, later, told
 from fleet.engine.gates import approved_leaves, closed, passing
+from fleet.engine.killswitch import pressed
 from fleet.engine.passwords import open_password
 from fleet.engine.permits import may_begin
 from fleet.engine.protocol import After, Answer, judge, may_leave
@@ -166,8 +167,14 @@ def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer 
         except CloudError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=min(THREADS, max(1, len(ready)))) as pool:
-        return answers | dict(zip([row.pk for row in ready], pool.map(call, ready), strict=True))
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for start in range(0, len(ready), THREADS):
+            some = ready[start : start + THREADS]
+            # Asked for again between calls: a press of the kill switch stops what has not left yet.
+            stopped = pressed(batch.account.pk, batch.region)
+            said = [""] * len(some) if stopped else pool.map(call, some)
+            answers |= dict(zip([row.pk for row in some], said, strict=True))
+    return answers
 
 
 def judged(row: Replacement, answer: ReplaceAnswer | CloudError | str, batch: Batch, *, first_time: bool) -> Result:

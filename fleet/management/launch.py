@@ -182,7 +182,10 @@ class Launch:
         )
 
     def _worker(self) -> Process:
-        return self._child("worker", str(self._wish.root / "manage.py"), "worker", grace=20.0)
+        # Links in messages begin with the site's address.
+        site = os.environ.get("FLEET_SITE_URL") or f"http://localhost:{self._wish.port}"
+        manage = str(self._wish.root / "manage.py")
+        return self._child("worker", manage, "worker", grace=20.0, environment={"FLEET_SITE_URL": site})
 
     def _child(
         self, name: str, *arguments: str, grace: float = 10.0, environment: dict[str, str] | None = None

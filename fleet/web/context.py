@@ -36,7 +36,7 @@ NAVIGATION = (
     ("Inbox", "inbox", ("inbox",)),
     ("Instances", "instances", ("instances", "instance", "paste", "locks")),
     ("Images", "images", ("images",)),
-    ("Changes", "changes", ("changes", "change", "draft", "draft-new", "change-upload")),
+    ("Changes", "changes", ("changes", "change", "draft", "draft-new", "change-upload", "undo")),
     ("Audit", "audit", ("audit",)),
     ("Settings", "settings", SETTINGS),
 )

@@ -1,119 +1,133 @@
-"""The machines of a run: those that need eyes first, and the causes of what did not go as asked."""
+"""The machines of a run, those that need eyes first, and the clusters of what did not go as asked."""
 
-import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models import Case, IntegerField, Value, When
 
-from fleet.models import Change, Outcome, ReplacementState
+from fleet.changes.permissions import Act
+from fleet.engine.causes import Cluster, cause_of, clusters, rows_of
+from fleet.engine.route import before_the_line
+from fleet.engine.waves import FAILED
+from fleet.lib.canonical import digest
+from fleet.models import Change, Outcome, Replacement, ReplacementState
 from fleet.models.replacements import LIVE
 from fleet.web.paging import Page, numbered
 
-LISTED = 50
-MOST_IN_A_CAUSE = 200  # machines whose ids a button carries
-IDS = re.compile(r"\b[a-z]{1,3}-[a-z0-9]{6,}\b|\d+")
-FAILED = (Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN)
-# Outcome, or held: status, glyph, word, and the next act.
-NEXT: dict[str, tuple[str, str, str, str]] = {
-    "held": (
-        "warn",
-        "held",
-        "Held",
-        "Look at each machine, then let it be looked at again, or give it up, in the list below.",
-    ),
-    Outcome.UNKNOWN: (
-        "bad",
-        "unknown",
-        "Unknown",
-        "Read its disk in the provider's console before anything else is done with it.",
-    ),
-    Outcome.FAILED_DISKLESS: (
-        "bad",
-        "diskless",
-        "Without a disk",
-        "Open a ticket with the provider: no disk is attached.",
-    ),
-    Outcome.FAILED_REPLACED: (
-        "bad",
-        "warn",
-        "New disk in place",
-        "The old disk is gone. Look at the machine; a new change installs it afresh.",
-    ),
-    Outcome.FAILED_UNTOUCHED: (
-        "bad",
-        "bad",
-        "Old system intact",
-        "Repair the cause, then draft a new change for these.",
-    ),
-    Outcome.SKIPPED_DRIFT: (
-        "off",
-        "drift",
-        "Skipped",
-        "Not what was approved, so not touched; it does not count as failed. Draft a new change for these.",
-    ),
-    Outcome.CANCELLED: ("off", "cancel", "Not started", "The old system is intact."),
+LISTED = 25
+MOST_CLUSTERS = 12
+State = ReplacementState
+# How a cluster looks that is not held: by its outcome.
+LOOKS: dict[str, tuple[str, str, str]] = {
+    Outcome.UNKNOWN: ("bad", "unknown", "Unknown"),
+    Outcome.FAILED_DISKLESS: ("bad", "diskless", "Without a disk"),
+    Outcome.FAILED_REPLACED: ("bad", "warn", "New disk in place"),
+    Outcome.FAILED_UNTOUCHED: ("bad", "bad", "Old system intact"),
+    Outcome.SKIPPED_DRIFT: ("off", "drift", "Skipped"),
+    Outcome.CANCELLED: ("off", "cancel", "Not started"),
 }
-RANK = {key: place for place, key in enumerate(NEXT)}
+# What is no failure has words of its own.
+INTACT = {
+    Outcome.SKIPPED_DRIFT: ("Not what was approved, so not touched", "Draft a new change for these machines."),
+    Outcome.CANCELLED: ("Skipped, or ended before they began", "The old system is intact; nothing is left to do."),
+}
+# Machines of which a new change cannot be the next act.
+NO_REDRAFT = frozenset({Outcome.UNKNOWN, Outcome.FAILED_DISKLESS})
+# What the buttons of a cluster, or of one machine, say.
+BUTTONS = {
+    "look_again": ("retry", "Look again"),
+    "skip": ("cancel", "Skip"),
+    "give_up": ("bad", "Give up"),
+    "judge": ("person", "Say whether it serves"),
+    "ask_retry": ("disk", "Ask to retry"),
+}
 
 
-@dataclass(slots=True)
-class Cause:
-    """Many machines that did not go as asked, one reason."""
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A link to the preview of an act: its name in addresses, its glyph and its word."""
+
+    act: str
+    glyph: str
+    words: str
+
+    @property
+    def dangerous(self) -> bool:
+        return self.act == "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A cluster as the page tells it; `key` names it in addresses as long as its machines have this cause and state."""
 
     key: str
+    cluster: Cluster
     status: str
     glyph: str
     word: str
-    why: str
+    words: str
     do: str
-    code: str
-    machines: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def first(self) -> tuple[int, str]:
-        return self.machines[0]
-
-    @property
-    def redraft(self) -> list[int]:
-        """The machines that a new change could take, where a button can carry them."""
-        if self.key in ("held", Outcome.UNKNOWN, Outcome.FAILED_DISKLESS) or len(self.machines) > MOST_IN_A_CAUSE:
-            return []
-        return [pk for pk, _ in self.machines]
+    buttons: list[Button]
+    redraft: bool
 
 
-def machines_page(change: Change, number: int) -> Page:
-    """Return one page of machines: held, failed, in flight past the line, in flight, queued, ended."""
+def told_clusters(change: Change, offers: Mapping[str, Act], *, live: bool) -> list[Told]:
+    """Return the clusters with what can be done about each: held first, then the largest (one query)."""
+    found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
+    found.sort(key=lambda one: (one.state != State.HELD, one.state == State.CANCELLED))
+    return [_told(one, offers, live) for one in found]
+
+
+def _told(cluster: Cluster, offers: Mapping[str, Act], live: bool) -> Told:
+    words, do = cluster.cause.words, cluster.cause.next_act
+    if cluster.state == State.HELD:
+        status, glyph, word = "warn", "held", "Held"
+    else:
+        status, glyph, word = LOOKS.get(cluster.outcome, ("bad", "bad", "Failed"))
+        words, do = INTACT.get(Outcome(cluster.outcome), (words, do)) if cluster.outcome else (words, do)
+    redraft = not live and cluster.state != State.HELD and cluster.outcome not in NO_REDRAFT
+    return Told(key_of(cluster), cluster, status, glyph, word, words, do, _buttons(cluster.cause.acts, offers), redraft)
+
+
+def key_of(cluster: Cluster) -> str:
+    """Return a short name of what makes these machines one cluster."""
+    return digest([cluster.cause.code, cluster.state, cluster.held_from, cluster.outcome, int(cluster.past_the_line)])[
+        :12
+    ]
+
+
+def cluster_of(change: Change, key: str) -> Cluster | None:
+    """Return the cluster of this name, None where its machines moved on."""
+    found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
+    return next((one for one in found if key_of(one) == key), None)
+
+
+def machines_page(change: Change, number: int, cluster: Cluster | None = None) -> Page:
+    """Return one page of machines: held, failed, in flight past the line, in flight, queued, ended; or of one cluster."""
     rank = Case(
-        When(state=ReplacementState.HELD, then=Value(0)),
-        When(outcome__in=FAILED, state=ReplacementState.FAILED, then=Value(1)),
+        When(state=State.HELD, then=Value(0)),
+        When(outcome__in=FAILED, state=State.FAILED, then=Value(1)),
         When(outcome=Outcome.SKIPPED_DRIFT, then=Value(2)),
         When(state__in=LIVE, first_sent_at__isnull=False, then=Value(3)),
         When(state__in=LIVE, then=Value(4)),
-        When(state=ReplacementState.QUEUED, then=Value(5)),
-        When(state=ReplacementState.CANCELLED, then=Value(7)),
+        When(state=State.QUEUED, then=Value(5)),
+        When(state=State.CANCELLED, then=Value(7)),
         default=Value(6),
         output_field=IntegerField(),
     )
-    rows = change.replacements.select_related("instance", "target").annotate(rank=rank)
+    rows = change.replacements.all() if cluster is None else rows_of(change, cluster)
+    rows = rows.select_related("instance", "target", "change").annotate(rank=rank)
     return numbered(rows.order_by("rank", "target__position"), page=number, size=LISTED)
 
 
-def causes(change: Change) -> list[Cause]:
-    """Gather what is held, failed, skipped or not started by its reason (one query)."""
-    rows = (
-        change.replacements.filter(
-            Q(state=ReplacementState.HELD) | Q(state__in=(ReplacementState.FAILED, ReplacementState.CANCELLED))
-        )
-        .order_by("target__position")
-        .values_list("state", "outcome", "error_code", "note", "instance_id", "instance__name", "instance__instance_id")
-    )
-    found: dict[tuple[str, str], Cause] = {}
-    for state, outcome, code, note, pk, name, instance_id in rows:
-        key = "held" if state == ReplacementState.HELD else outcome
-        status, glyph, word, do = NEXT.get(key, NEXT[Outcome.FAILED_UNTOUCHED])
-        same = (key, code or IDS.sub("…", note))
-        cause = found.get(same)
-        if cause is None:
-            cause = found[same] = Cause(key, status, glyph, word, note.rstrip(".") or word, do, code)
-        cause.machines.append((pk, name or instance_id))
-    return sorted(found.values(), key=lambda one: (RANK.get(one.key, 0), -len(one.machines)))
+def buttons_of(row: Replacement, offers: Mapping[str, Act]) -> list[Button]:
+    """Return what can be done about one machine."""
+    if row.state == State.QUEUED:
+        return _buttons(("skip",), offers)
+    past = not before_the_line(row)
+    cause = cause_of(row.error_code, row.state, row.outcome, past_the_line=past, held_from=row.held_from)
+    return _buttons(cause.acts, offers)
+
+
+def _buttons(acts: tuple[str, ...], offers: Mapping[str, Act]) -> list[Button]:
+    return [Button(act, *BUTTONS[act]) for act in acts if offers[act].allowed]

@@ -1,54 +1,59 @@
-"""The figures of a run: one pass over the states of its machines."""
+"""The figures of a run, from counts alone: no answer of the database grows with the number of machines."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.engine.admission import Counts, counts
-from fleet.engine.policy import Policy
-from fleet.lib.text import age
-from fleet.models import Change, ChangeState, Outcome, ReplacementState
-from fleet.models.replacements import LIVE
+from django.db.models import Count
 
-MOST_TILES = 2000
+from fleet.engine.policy import Policy
+from fleet.engine.route import NOTHING_SENT
+from fleet.engine.waves import Budget, Counts, Standing, budgets, standing
+from fleet.lib.text import age
+from fleet.models import Change, ChangeState, ReplacementState
+from fleet.models.replacements import LIVE
+from fleet.web.run_forecast import Course, course_of, ends_at
+
 MOST_CELLS = 40
-PACE_FROM = 5  # machines that must have ended before a pace is told
-BY_STATE = {ReplacementState.QUEUED: "q", ReplacementState.HELD: "u", ReplacementState.DONE: "d"}
-BY_OUTCOME = {
-    Outcome.SUCCEEDED: "d",
-    Outcome.ADOPTED: "d",
-    Outcome.UNKNOWN: "u",
-    Outcome.SKIPPED_DRIFT: "s",
-    Outcome.CANCELLED: "s",
-}
+Part = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One error budget as it is drawn: `cells` has a letter for each failure allowed, f where it is used; empty: a bar."""
+
+    budget: Budget
+    label: str
+    cells: list[str]
+
+    @property
+    def ends(self) -> int:
+        """The failure that stops the change."""
+        return (self.budget.allowed or 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """`before` and `past` count machines in flight by state, on this side and beyond the line of no return.
 
-    `tiles` holds a letter for each machine in order, or nothing where there are too many. `left` is how many failures the
-    change still takes, `worst` how many more machines can be lost from here.
+    `worst` is how many more machines can be lost from here; `behind` how many fewer have ended than usually would have;
+    `hold_left` how long the canary's timer still keeps the rest back.
     """
 
-    c: Counts
+    at: Standing
     policy: Policy
     before: list[tuple[str, int]]
     past: list[tuple[str, int]]
-    tiles: str
-    left: int
+    gauges: list[Gauge]
     worst: int
-    cells: list[str]
+    course: Course
     elapsed: str
-    forecast: str
+    rest: str
+    ends_at: datetime | None
+    hold_left: str
 
     @property
-    def in_flight_before(self) -> int:
-        return sum(number for _, number in self.before)
-
-    @property
-    def in_flight_past(self) -> int:
-        return sum(number for _, number in self.past)
+    def c(self) -> Counts:
+        return self.at.whole
 
     @property
     def moving(self) -> int:
@@ -56,93 +61,94 @@ class Numbers:
 
     @property
     def settled_failures(self) -> int:
-        return self.c.failed - self.c.held
+        return self.c.failed - (self.c.held - self.c.inconclusive)
 
     @property
     def intact(self) -> int:
         return self.c.skipped + self.c.cancelled
 
     @property
-    def parts(self) -> list[tuple[str, str, str]]:
-        """The whole as a stacked bar: status, place and width as lengths of SVG."""
-        shares = (
-            ("ok", self.c.done),
-            ("bad", self.settled_failures),
-            ("warn", self.c.held),
-            ("off", self.intact),
-            ("run", self.moving),
-        )
-        found, at = [], 0
-        for status, number in shares:
-            if number:
-                found.append((status, f"{100 * at / self.c.total:.2f}%", f"{100 * number / self.c.total:.2f}%"))
-            at += number
-        return found
+    def behind(self) -> int:
+        return max(0, (self.course.wanted or 0) - self.c.ended)
 
     @property
-    def nth(self) -> int:
-        return self.policy.failures_allowed + 1
+    def parts(self) -> list[Part]:
+        return parts_of(self.c)
 
 
 def numbers(change: Change, now: datetime) -> Numbers:
-    """Count a run in two queries."""
-    counted, policy = counts(change), Policy.of(change.policy)
-    before: Counter[str] = Counter()
-    past: Counter[str] = Counter()
-    letters = []
-    rows = change.replacements.order_by("target__position").values_list("state", "outcome", "first_sent_at")
-    for state, outcome, sent in rows:
-        letters.append(_letter(state, outcome))
-        if state in LIVE or state == ReplacementState.HELD:
-            (past if sent else before)[state] += 1
-    left = max(0, policy.failures_allowed - counted.failed)
-    running = change.state == ChangeState.RUNNING
-    moving = counted.in_flight - counted.held
-    worst = min(counted.queued + moving, left + policy.max_in_flight) if running else moving
+    """Count a run: four queries."""
+    at, policy = standing(change), Policy.of(change.policy)
+    before, past = _stages(change)
+    course = course_of(change, policy, at, now)
+    end = ends_at(course, now)
     return Numbers(
-        c=counted,
+        at=at,
         policy=policy,
-        before=_in_order(before),
-        past=_in_order(past),
-        tiles="".join(letters) if len(letters) <= MOST_TILES else "",
-        left=left,
-        worst=worst,
-        cells=_cells(counted.failed, policy.failures_allowed),
+        before=before,
+        past=past,
+        # A budget without a limit, of which nothing is used, says nothing.
+        gauges=[_gauge(one) for one in budgets(change, at) if one.allowed is not None or one.used],
+        worst=_worst(change, policy, at),
+        course=course,
         elapsed=_elapsed(change, now),
-        forecast=_forecast(change, counted, now),
+        rest=age(course.rest) if course.rest else "",
+        ends_at=end,
+        hold_left=age((change.hold_until - now).total_seconds()) if change.hold_until else "",
     )
 
 
-def _letter(state: str, outcome: str) -> str:
-    if state in LIVE:
-        return "m"
-    if outcome and state != ReplacementState.HELD:
-        return BY_OUTCOME.get(Outcome(outcome), "f")
-    return BY_STATE.get(ReplacementState(state), "s")
+def parts_of(c: Counts) -> list[Part]:
+    """Return machines as a stacked bar: status, place and width as lengths of SVG."""
+    shares = (
+        ("ok", c.done),
+        ("bad", c.failed - (c.held - c.inconclusive)),
+        ("warn", c.held),
+        ("off", c.skipped + c.cancelled),
+        ("run", c.in_flight - c.held),
+    )
+    found, at = [], 0
+    for status, number in shares:
+        if number:
+            found.append((status, f"{100 * at / c.total:.2f}%", f"{100 * number / c.total:.2f}%"))
+        at += number
+    return found
 
 
-def _in_order(counted: Counter[str]) -> list[tuple[str, int]]:
-    order = [*LIVE, ReplacementState.HELD]
-    return [(str(state.label).lower(), counted[state]) for state in order if counted[state]]
+def _stages(change: Change) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Count what is in flight or held by state, on both sides of the line of no return."""
+    rows = (
+        change.replacements.filter(state__in=[*LIVE, ReplacementState.HELD])
+        .order_by()
+        .values_list("state")
+        .annotate(machines=Count("pk"), untouched=Count("pk", filter=NOTHING_SENT))
+    )
+    counted = {state: (untouched, machines - untouched) for state, machines, untouched in rows}
+    order = [state for state in (*LIVE, ReplacementState.HELD) if state in counted]
+    sides = [[(str(state.label).lower(), counted[state][side]) for state in order] for side in (0, 1)]
+    before, past = ([(words, number) for words, number in side if number] for side in sides)
+    return before, past
 
 
-def _cells(failed: int, allowed: int) -> list[str]:
-    """Return one letter for each failure allowed, f where it is used; nothing where there are too many to count by eye."""
-    if not 0 < allowed <= MOST_CELLS:
-        return []
-    used = min(failed, allowed)
-    return ["f"] * used + [""] * (allowed - used)
+def _gauge(budget: Budget) -> Gauge:
+    where = budget.where[:1].upper() + budget.where[1:]
+    label = {"whole": "Failures, the whole", "skips": "Skipped machines"}.get(budget.name, f"Failures, {where.lower()}")
+    allowed = budget.allowed or 0
+    used = min(budget.used, allowed)
+    cells = ["f"] * used + [""] * (allowed - used) if 0 < allowed <= MOST_CELLS else []
+    return Gauge(budget, label, cells)
+
+
+def _worst(change: Change, policy: Policy, at: Standing) -> int:
+    """Return how many more can be lost: what the budgets still take, and what is in flight when they are used up."""
+    moving = at.whole.in_flight - at.whole.held
+    if change.state != ChangeState.RUNNING:
+        return moving
+    left = max(0, policy.failures_allowed - max(0, at.whole.failed - change.failures_forgiven))
+    return min(at.whole.queued + moving, left + policy.max_in_flight)
 
 
 def _elapsed(change: Change, now: datetime) -> str:
     if change.started_at is None:
         return ""
     return age(((change.finished_at or now) - change.started_at).total_seconds())
-
-
-def _forecast(change: Change, counted: Counts, now: datetime) -> str:
-    """Return about how long the rest takes at the pace so far, or nothing while too few have ended to know."""
-    rest = counted.queued + counted.in_flight - counted.held
-    if change.state != ChangeState.RUNNING or counted.ended < PACE_FROM or not rest or change.started_at is None:
-        return ""
-    return age((now - change.started_at).total_seconds() / counted.ended * rest)

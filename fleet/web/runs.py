@@ -1,19 +1,22 @@
-"""People's acts on a running change, and the poll of its page."""
-
-from collections.abc import Callable
-from typing import Any
+"""The views of a run: its poll, the preview and the doing of each act, and a new draft of what did not go as asked."""
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from fleet.changes import running
+from fleet.changes import drafting, running
+from fleet.changes.effects import offers
 from fleet.changes.refused import Refused
+from fleet.engine.causes import rows_of
 from fleet.lib.clock import DatabaseClock
-from fleet.web.change_page import found, refuse
-from fleet.web.htmx import Request, go
+from fleet.web.change_page import STATUS, found, note_refusal, refuse, shown
+from fleet.web.htmx import Request, go, toast, trigger, wants_partial
+from fleet.web.run_acts import Asked, asked_for, carry_out, offered
+from fleet.web.run_machines import cluster_of
 from fleet.web.run_page import run_context
+
+ACT_PAGE = "changes/run_act.html"
 
 
 @require_safe
@@ -23,55 +26,76 @@ def live(request: Request, pk: int) -> HttpResponse:
     if not request.htmx or not change.started_at:
         return go(request, "change", pk)
     context = run_context(request, change, now)
-    context["moved"] = request.GET.get("state") != change.state
-    context["changed"] = request.GET.get("version") != context["version"]
+    context["moved"] = [part for part in context["parts"] if request.GET.get(part.name) != part.version]
     return render(request, "changes/_run_live.html", context)
 
 
 @require_POST
 def start(request: Request, pk: int) -> HttpResponse:
     """Start an approved change."""
-    return _act(request, pk, running.start, "start")
-
-
-@require_POST
-def pause(request: Request, pk: int) -> HttpResponse:
-    """Start nothing new."""
-    return _act(request, pk, running.pause, "pause", "Paused: nothing new starts, and what is in flight is finished.")
-
-
-@require_POST
-def resume(request: Request, pk: int) -> HttpResponse:
-    """Let it go on."""
-    return _act(request, pk, running.resume, "resume")
-
-
-@require_POST
-def cancel(request: Request, pk: int) -> HttpResponse:
-    """End it: what has not started keeps its old system."""
-    said = "Ended: what had not started keeps its old system, and what is in flight is finished."
-    return _act(request, pk, running.cancel, "end", said)
-
-
-@require_POST
-def look_again(request: Request, pk: int, row: int) -> HttpResponse:
-    """Give a held machine back to the engine."""
-    return _act(request, pk, running.look_again, "look again in", "It is looked at again.", replacement_id=row)
-
-
-@require_POST
-def give_up(request: Request, pk: int, row: int) -> HttpResponse:
-    """End a held machine as failed."""
-    return _act(request, pk, running.give_up, "give up a machine of", "It counts as failed.", replacement_id=row)
-
-
-def _act(request: Request, pk: int, do: Callable[..., object], act: str, said: str = "", **more: Any) -> HttpResponse:
-    """Carry out one act and show the change; a refusal shows it too, with its sentence."""
     change, _ = found(request, pk)
     try:
-        do(actor=request.user, change_id=change.pk, now=DatabaseClock().now(), **more)
+        running.start(actor=request.user, change_id=change.pk, now=DatabaseClock().now())
     except Refused as refused:
-        return refuse(request, pk, refused, act=act)
-    if said:  # where the page itself does not say it
-        messages.success(request, said, extra_tags="ok")
+        return refuse(request, pk, refused, act="start")
     return go(request, "change", pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: Request, pk: int, name: str) -> HttpResponse:
+    """Show what an act would do, in numbers; POST does it. Without a script it is a page, else a dialog."""
+    change, now = found(request, pk)
+    given = request.POST if request.method == "POST" else request.GET
+    asked = None
+    try:
+        asked = asked_for(change, name, given, now)
+        if request.method != "POST":
+            return _ask(request, pk, asked, None)
+        said = carry_out(asked, change, request.user, given, DatabaseClock().now())
+    except Refused as refused:
+        note_refusal(request, refused, act=name.replace("_", " "), change=change)
+        if asked is None or refused.kind != "wrong":
+            return _refused(request, pk, refused)
+        return _ask(request, pk, asked, refused)
+    messages.success(request, said, extra_tags="ok")
+    return go(request, "change", pk)
+
+
+@require_POST
+def redraft(request: Request, pk: int, key: str) -> HttpResponse:
+    """Draft a new change of the machines of one cluster."""
+    change, now = found(request, pk)
+    cluster = cluster_of(change, key)
+    machines = list(rows_of(change, cluster).values_list("instance_id", flat=True)) if cluster else []
+    try:
+        draft = drafting.create_draft(
+            actor=request.user, instance_pks=machines, now=now, why=f"did not go as asked in #{change.pk}"
+        )
+    except Refused as refused:
+        return refuse(request, pk, refused, act="draft a change of machines of")
+    return go(request, "draft", draft.pk)
+
+
+def _ask(request: Request, pk: int, asked: Asked, refused: Refused | None) -> HttpResponse:
+    change, now = found(request, pk)
+    may = offered(asked.name, offers(change, request.user, now))
+    context = {
+        "change": change,
+        "asked": asked,
+        "may": may,
+        "refused": refused,
+        "reason": request.POST.get("reason", ""),
+        "wide": not wants_partial(request),
+    }
+    template = "changes/_run_act.html" if wants_partial(request) else ACT_PAGE
+    return render(request, template, context, status=STATUS[refused.kind] if refused else 200)
+
+
+def _refused(request: Request, pk: int, refused: Refused) -> HttpResponse:
+    """Say no: with the run's page as it is now, or beside it where a dialog was asked for."""
+    if wants_partial(request):
+        answer = HttpResponse(status=STATUS[refused.kind], headers={"HX-Reswap": "none"})
+        status = "warn" if refused.kind == "moved" else "bad"
+        return trigger(toast(answer, refused.sentence, status=status), "dialog-close")
+    change, now = found(request, pk)
+    return shown(request, change, now, refused=refused)

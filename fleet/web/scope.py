@@ -1,6 +1,6 @@
 """What a person may see and do: their grants, as values and as conditions on rows."""
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from fleet.models import Change, Grant, Instance, Role, Target, User
 from fleet.models.inventory import MirroredQuerySet
@@ -54,6 +54,11 @@ def visible_changes(user: User) -> QuerySet[Change]:
         return Change.objects.all()
     named = Target.objects.filter(covered(user, prefix="instance__"), change=OuterRef("pk"))
     return Change.objects.filter(Q(author=user) | Exists(named))
+
+
+def whether_covered(user: User, *roles: Role) -> Case:
+    """Return whether one of `roles` covers every machine of a change, as a column."""
+    return Case(When(wholly_covered(user, *roles) & Q(pk__gt=0), then=Value(True)), default=Value(False))
 
 
 def wholly_covered(user: User, *roles: Role) -> Q:

@@ -105,11 +105,15 @@ def drafts(keys: Keyboard, wanted: Wanted) -> int:
 
 
 def approves(keys: Keyboard, wanted: Wanted) -> None:
-    """From the overview to the review; read the loss, type the number, approve."""
+    """From the overview to the review; read the loss, mark each group with warnings, type the number, approve."""
     page, number = keys.page, len(wanted.machines)
     keys.go(page.locator("#todo").get_by_role("link", name=wanted.title).first)
     loss = page.get_by_role("heading", name=f"{number} machines will lose everything on their system disks")
     expect(loss).to_be_visible()
+    for group in page.get_by_role("checkbox", name=re.compile("^Seen")).all():
+        keys.tick(group)
+        expect(group).to_be_checked()
+    expect(page.get_by_role("button", name=re.compile("^Approve"))).not_to_have_attribute("aria-disabled", "true")
     keys.fill(page.get_by_label("Type the number of machines that lose their disk"), str(number))
     keys.go(page.get_by_role("button", name=re.compile("^Approve")))
     expect(page.get_by_role("heading", name="Approved")).to_be_visible()

@@ -11,6 +11,7 @@ from fleet.lib.clock import DatabaseClock, ManualClock
 from fleet.models import Change, ChangeState, Instance, Replacement, ReplacementState
 from fleet.web import images
 from tests.browser.conftest import World
+from tests.browser.ledgers import ledger
 from tests.support import fleets
 from tests.support.browser import faults_of
 
@@ -37,6 +38,16 @@ PAGES = (
     ("run_live", "operator"),
     ("run_tripped", "operator"),
     ("run_finished", "operator"),
+    ("run_act", "operator"),
+    ("undo", "operator"),
+    ("undo_of_change", "operator"),
+    ("accounts", "admin"),
+    ("account", "admin"),
+    ("account", "operator"),
+    ("people", "admin"),
+    ("person", "admin"),
+    ("person_invited", "admin"),
+    ("choose_password", ""),
     ("changes", "operator"),
     ("changes_none", "auditor"),
     ("audit", "auditor"),
@@ -81,6 +92,7 @@ def states(world: World) -> dict[str, str]:
     in_review = fleets.in_review(take(2), image, clock)
     drafting.submit(actor=fleets.person("operator"), change_id=checking.pk, now=DatabaseClock().now())
     assert finished.replacements.filter(state=ReplacementState.DONE).count() == 2
+    ledger(finished)
     return {
         "sign_in": "/sign-in",
         "sign_in_refused": "/sign-in",
@@ -100,6 +112,15 @@ def states(world: World) -> dict[str, str]:
         "run_live": f"/changes/{running_now.pk}",
         "run_tripped": f"/changes/{tripped.pk}",
         "run_finished": f"/changes/{finished.pk}",
+        "run_act": f"/changes/{running_now.pk}/acts/cancel",
+        "undo": "/undo",
+        "undo_of_change": f"/undo?change={finished.pk}",
+        "accounts": "/settings/accounts",
+        "account": f"/settings/accounts/{replaced[0].account_id}",
+        "people": "/settings/people",
+        "person": f"/settings/people/{fleets.person('operator').pk}",
+        "person_invited": f"/settings/people/{fleets.person('auditor').pk}",
+        "choose_password": "/choose-password",
         "changes": "/changes",
         "changes_none": "/changes?view=waiting",
         "audit": "/audit",
@@ -125,6 +146,9 @@ def open_page(page: Page, name: str, path: str) -> None:
         page.locator("[name=title]").fill("")
         page.get_by_role("button", name="Submit for review").click()
         page.locator(".field .error, .part .error").first.wait_for()
+    elif name == "person_invited":
+        page.get_by_role("button", name="Make a code").click()
+        page.get_by_role("heading", name="A code for").wait_for()
     elif name == "audit":
         page.locator(".event summary").first.click()
     elif name == "review":

@@ -73,8 +73,11 @@ def test_the_operating_system_of_five_machines_changes(db: None, emulator: Emula
     assert "5 machines will lose everything on their system disk" in page
     digest = re.search(r'name="digest" value="(\w{64})"', page)
     assert digest
-    answer = reviewer.post(f"/changes/{change.pk}/approve", {"digest": digest[1], "confirm": "5"})
-    assert answer.status_code == 302
+    approval = {"digest": digest[1], "confirm": "5"}
+    assert reviewer.post(f"/changes/{change.pk}/approve", approval).status_code == 422, "a group is not yet seen"
+    for key in re.findall(r'action="(/changes/\d+/groups/\w+/seen)"', page):
+        assert reviewer.post(key, {"seen": "yes"}).status_code in (200, 302)
+    assert reviewer.post(f"/changes/{change.pk}/approve", approval).status_code == 302
     assert reviewer.post(f"/changes/{change.pk}/start").status_code == 403, "an approver is no operator"
 
     # Started, done.

@@ -141,6 +141,14 @@ def feedback_lines(field: Any) -> list[Line]:
     return feedback(field)
 
 
+@register.filter
+def may_stay_empty(field: Any) -> bool:
+    """Say whether the label tells that a field may stay empty: a choice of nothing, and a number with a usual value, do not."""
+    return not (
+        field.field.required or field.widget_type in ("select", "consequences") or field.name in field.form.usual
+    )
+
+
 def _now(context: Context) -> datetime:
     now = context.get("now")
     known = now() if callable(now) else now
