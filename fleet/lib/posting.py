@@ -4,6 +4,7 @@ The name is looked up here and the connection goes to the address that was judge
 moment later. Redirects are not followed: they would lead past the judgement.
 """
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -104,10 +105,8 @@ class _Pinned(http.client.HTTPConnection):
         """End the talk from another thread."""
         self.was_cut = True
         if self.sock is not None:
-            try:
+            with contextlib.suppress(OSError):  # it had ended by itself
                 self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it had ended by itself
 
 
 def _judged(host: str, port: int, *, private: bool) -> str:

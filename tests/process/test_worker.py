@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django_q.models import Schedule
 
+from fleet.management.lifeline import tied_to_parent
 from fleet.management.processes import wait_for
 from fleet.management.watchdog import SCHEDULES, ensure_schedules
 from fleet.models import Heartbeat
@@ -41,6 +42,7 @@ def worker(*, folder: Path, command: tuple[str, ...] = ("worker", "--stale", STA
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=tied_to_parent(stop_with=signal.SIGKILL),  # also when these tests are killed themselves
         ) as process,
     ):
         try:

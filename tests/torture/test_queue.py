@@ -21,12 +21,13 @@ from tests.support import fleets, torture
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("torture")]
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 KINDS = ("main", "sentinel", "pusher", "monitor", "idle worker", "busy worker")
 WITHIN = 60.0
 WORKERS = 3
 STARTING = 30.0
+LOAD = 12  # machines of a change
 
 
 @dataclass
@@ -86,6 +87,7 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     Random(torture.seed()).shuffle(kinds)
     # Short ticks, so that a short time without an acknowledged one means something.
     monkeypatch.setenv("FLEET_TICK_SECONDS", "2")
+    emulator.reset(regions=["cn-shanghai"], plain=True)
     fleets.mirror(emulator)
     emulator.durations(stop=1, replace=2, start=1)
     longest: dict[str, float] = {}
@@ -94,7 +96,7 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
         changes: list[Change] = []
         for number, kind in enumerate(kinds):
             if number % len(KINDS) == 0:
-                changes.append(_under_load(emulator, len(changes)))
+                changes.append(_under_load(len(changes)))
             assert wait_for(what=cluster.learn, seconds=STARTING, every=0.2), _log(tmp_path)
             os.kill(cluster.of(kind), signal.SIGKILL)
             taken = _going_again(tmp_path, kind)
@@ -110,12 +112,12 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     report(f"queue: going again after the kill of {said} (longest of {len(kinds)} kills)")
 
 
-def _under_load(emulator: Emulator, number: int) -> Change:
+def _under_load(number: int) -> Change:
     """Start a change that keeps a worker busy for a while."""
-    free = fleets.plain(24 * (number + 1))[24 * number :] if number < 3 else fleets.plain(24)
+    free = fleets.plain(LOAD * (number + 1), region="cn-shanghai")[LOAD * number :]
     clock = DatabaseClock()
     policy = Policy(max_in_flight=4, failures_allowed=0)
-    return fleets.started(free, fleets.image_named("Ubuntu 24.04"), clock, policy=policy)
+    return fleets.started(free, fleets.image_named("Ubuntu 24.04", region="cn-shanghai"), clock, policy=policy)
 
 
 def _going_again(folder: Path, kind: str) -> float:

@@ -23,7 +23,7 @@ from fleet.models.replacements import ENDED
 from tests.support import fleets, torture
 from tests.torture.installation import Installation, installed, patiently
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("torture")]
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 A_LAP = 20  # kills; a longer run is more laps, each with a fleet of its own
 MACHINES = 240

@@ -80,11 +80,11 @@ def run_tests(
 
 
 def spread(*, arguments: list[str], cores: int) -> list[str]:
-    """Return pytest's options for several processes, one a core; none where one process is to do it all."""
+    """Return pytest's options for several processes, one more than cores; none where one process is to do it all."""
     if cores < 2 or any(ALONE.search(each) for each in arguments):
         return []
-    # In the order in which tests/conftest.py puts them, the long ones first, and groups together.
-    return ["-n", str(min(cores, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    # One more: a good part of the tests waits for other processes. In the order in which tests/conftest.py puts them, the long ones first, and groups together.
+    return ["-n", str(min(cores + 1, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
 
 
 def _run(
