@@ -184,6 +184,7 @@ def test_a_lost_password_is_said_and_the_data_left_alone(var: Path, make: Callab
     kept.unlink()
     with pytest.raises(Refused, match="postgres-password is missing"):
         make().start()
+    kept.touch(mode=0o600)
     kept.write_text("another\n")
     with pytest.raises(Refused, match="is not the database's"):
         make().start()

@@ -87,7 +87,7 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     Random(torture.seed()).shuffle(kinds)
     # Short ticks, so that a short time without an acknowledged one means something.
     monkeypatch.setenv("FLEET_TICK_SECONDS", "2")
-    emulator.reset(regions=["cn-shanghai"], plain=True)
+    emulator.reset(instances=160, regions=["cn-shanghai"], plain=True)
     fleets.mirror(emulator)
     emulator.durations(stop=1, replace=2, start=1)
     longest: dict[str, float] = {}

@@ -83,7 +83,8 @@ def spread(*, arguments: list[str], cores: int) -> list[str]:
     """Return pytest's options for several processes, one more than cores; none where one process is to do it all."""
     if cores < 2 or any(ALONE.search(each) for each in arguments):
         return []
-    # One more: a good part of the tests waits for other processes. In the order in which tests/conftest.py puts them, the long ones first, and groups together.
+    # One more: a good part of the tests waits for other processes. In the order in which tests/conftest.py puts them, the
+    # long ones first, and groups together.
     return ["-n", str(min(cores + 1, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
 
 
