@@ -100,7 +100,7 @@ def figures() -> list[dict[str, Any]]:
     with ground.database(), emulators.emulator(instances=10) as started:
         cloud = Cloud(started.url)
         people = {role: ground.person(role) for role in (Role.OPERATOR, Role.APPROVER)}
-        for machines in SIZES:
+        for machines in sorted(SIZES, reverse=True):
             limited = LIMITS if machines == 1000 else {}
             rows += _rows("this engine", machines, _engine(cloud, people, machines, quota=QUOTA), limited)
             rows += _rows("loop of OOS", machines, _peer(cloud, peers.oos, machines), {})
@@ -274,6 +274,9 @@ def _cpu_seconds(pid: int) -> float:
 
 def _rows(way: str, machines: int, run: Run, limits: dict[str, float]) -> list[dict[str, Any]]:
     name = f"{machines:,} machines, {way}"
+    busiest = ", ".join(f"{action} {calls:,}" for action, calls in run.actions.most_common(5))
+    # A bench of half an hour says how far it is; the figures themselves come at the end.
+    print(f"{name}: {run.calls:,} calls ({busiest}), {run.seconds:.1f} s, bound {run.bound:.1f} s", file=sys.stderr)
     return [
         _row(f"{name}: calls a machine", run.calls / machines, "", limits.get("calls")),
         _row(f"{name}: throttled calls", run.throttled, "", limits.get("throttled")),
