@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fleet.engine import timings
 from fleet.lib.clock import ManualClock
 from tests.support import fleets
 from tests.support.emulator import Emulator
@@ -11,6 +12,7 @@ from tests.support.emulator import Emulator
 
 @pytest.fixture
 def clock() -> ManualClock:
+    timings.forget()  # what this process knows of the test before
     return ManualClock(datetime.now(UTC))
 
 
