@@ -21,6 +21,8 @@ from fleet.engine.waves import Counts, Standing, advance, budgets, standing, wav
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, MachineLock, Replacement, Transition
 
+# So many begin in one transaction; the others in the next, which comes as soon as something was settled.
+AT_ONCE = 500
 SAVED = ["state", "wave", "wave_opened_at", "hold_until", "holds_for_person", "waits_for"]
 
 
@@ -92,7 +94,7 @@ def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
         Q(expires_at=None) | Q(expires_at__gt=now), instance=OuterRef("instance"), released_at=None
     )
     waiting = change.replacements.filter(~Exists(locked), state=State.QUEUED, wave__lte=change.wave)
-    rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[:free])
+    rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[: min(free, AT_ONCE)])
     if not rows:
         return 0, f"{count(queued, 'machine')} of {wave_name(policy, change.wave)} are locked by somebody of yours."
     rows = _in_time(change, policy, rows)

@@ -1,15 +1,10 @@
 """Names of operating systems, and the ends of their lives."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
 from fleet.inventory.lifecycle import end_of_life, os_label
-from fleet.inventory.queries import freshness, systems
-from fleet.inventory.sync import sync_due
-from fleet.lib.clock import DatabaseClock
-from fleet.models import Account, Instance, RegionMirror
-from tests.support.emulator import Emulator
 
 
 @pytest.mark.parametrize(
@@ -53,32 +48,3 @@ def test_a_label_is_its_own_label() -> None:
     for label in ("Red Hat Enterprise Linux 8", "Oracle Linux 9", "Anolis OS 7", "Windows Server 2008 R2"):
         assert os_label(label) == label
         assert end_of_life(label) is not None
-
-
-def test_systems_of_the_fleet(emulator: Emulator, account: Account, clock: DatabaseClock) -> None:
-    sync_due(clock=clock, budget_seconds=60)
-    found = systems()
-    assert sum(one.machines for one in found) == Instance.objects.present().count()
-    assert [one.machines for one in found] == sorted((one.machines for one in found), reverse=True)
-    assert len({one.label for one in found}) == len(found) >= 4
-    assert any(one.ended(date(2026, 11, 23)) for one in found)
-    assert not any(one.ended(date(2000, 1, 1)) for one in found)
-    some = found[0]
-    assert Instance.objects.present().filter(os_name__in=some.os_names).count() == some.machines
-    assert sum(one.machines for one in systems(Instance.objects.filter(environment="prod"))) == (
-        Instance.objects.present().filter(environment="prod").count()
-    )
-    Instance.objects.update(gone_at=clock.now())
-    assert systems() == []
-
-
-def test_freshness_is_that_of_the_stalest(account: Account, clock: DatabaseClock) -> None:
-    assert freshness().oldest is None
-    now = clock.now()
-    fresh = RegionMirror.objects.create(account=account, region="a", synced_at=now)
-    stale = RegionMirror.objects.create(account=account, region="b", synced_at=now - timedelta(hours=1))
-    assert freshness().oldest == stale.synced_at
-    assert freshness().regions == [stale, fresh]
-    never = RegionMirror.objects.create(account=account, region="c")
-    assert freshness().oldest is None
-    assert freshness().regions == [never, stale, fresh]
