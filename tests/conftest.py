@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django_q.conf import Conf
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -25,7 +26,9 @@ REPORTED = "reported"
 
 def pytest_configure() -> None:
     """Replace what a running `up` may have left in var/, and what only makes tests slow."""
-    settings.SECRET_KEY = secrets.token_urlsafe(50)
+    settings.SECRET_KEY = Conf.SECRET_KEY = secrets.token_urlsafe(
+        50
+    )  # django-q2 keeps its own copy, to sign tasks with
     settings.SEAL_KEYS = [Fernet.generate_key().decode()]
     settings.STATIC_ROOT = settings.ROOT / "static"  # there is always one: whitenoise warns where it is missing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -116,7 +116,11 @@ def _settled_by_a_person(installation: Installation, change: Change, rows: Any) 
     held_once: set[int] = set()
     clock, person = DatabaseClock(), fleets.person("operator")
     for turn in range(4):
-        assert wait_for(what=lambda: patiently(lambda: _only_held_left(rows)), seconds=240, every=0.3), _state(
+        if not wait_for(what=lambda: patiently(lambda: _only_held_left(rows)), seconds=60, every=0.3):
+            # A quarter of an hour later: what never stops, or never boots, has run out of its time.
+            now = clock.now()
+            rows.filter(deadline_at__isnull=False).update(deadline_at=now, due_at=now)
+        assert wait_for(what=lambda: patiently(lambda: _only_held_left(rows)), seconds=180, every=0.3), _state(
             installation, rows
         )
         held = list(rows.filter(state=ReplacementState.HELD).values_list("pk", flat=True))
