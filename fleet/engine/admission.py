@@ -83,11 +83,16 @@ def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
     policy = Policy.of(change.policy)
     free = policy.max_in_flight - now_at.whole.in_flight
     queued = now_at.wave(change.wave).queued
-    if free <= 0 or not queued:
+    if not queued:
         return 0, ""
     if now_at.whole.inconclusive:
         machines = count(now_at.whole.inconclusive, "machine is", "machines are")
         return 0, f"{machines} held with an inconclusive step. A person says whether it serves; then it goes on."
+    if free <= 0:
+        held = now_at.whole.held
+        who, it = count(held, "held machine takes", "held machines take"), "it" if held == 1 else "them"
+        stuck = held == now_at.whole.in_flight
+        return 0, f"{who} up every place in flight. Settle {it}, and the rest goes on." if stuck else ""
     if why := may_begin(change, now):
         return 0, why
     locked = MachineLock.objects.filter(

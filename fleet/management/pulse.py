@@ -39,7 +39,7 @@ class Pulse:
     @property
     def proven(self) -> bool:
         """Whether a tick was executed and a task acknowledged since the beginning."""
-        return min(self._executed_at, self._acknowledged_at) > self._begun_at
+        return self._last_sign > self._begun_at
 
     def fault(self, *, sight: Sight, now: float) -> str:
         """Take in one look; return why the cluster counts as stuck, or nothing. `now`: monotonic seconds."""
@@ -55,8 +55,16 @@ class Pulse:
         return ""
 
     def wants_bell(self, *, sight: Sight, now: float) -> bool:
-        """Say whether to ring: at the beginning, and whenever there was nothing to execute for a while."""
-        return not sight.tick_waits and (not self._rung or now - self._executed_at >= self.stale / 4)
+        """Say whether to ring: at the beginning, and whenever there was nothing to execute or acknowledge for a while.
+
+        Others' ticks and a runner's turns are executed without a task of this cluster, and rows that a dead cluster had
+        taken stay for minutes: without a ring an idle cluster beside them would have nothing to show.
+        """
+        return not sight.tick_waits and (not self._rung or now - self._last_sign >= self.stale / 4)
+
+    @property
+    def _last_sign(self) -> float:
+        return min(self._executed_at, self._acknowledged_at)
 
     def rang(self, *, task: int) -> None:
         """Remember a task that was queued just now: it may come and go between two looks."""

@@ -57,6 +57,17 @@ def test_no_wave_holds_two_machines_of_one_domain(fleet: Emulator, clock: Manual
     assert not waves_overlap(change)
 
 
+def test_held_machines_that_take_every_place_are_why_nothing_begins(fleet: Emulator, clock: ManualClock) -> None:
+    change = run(3, clock, policy=Policy(max_in_flight=1, failures_allowed=5))
+    first = rows(change)[0]
+    fleet.faults({"kind": "boot_fails", "action": "StartInstances", "instance": first.instance.instance_id, "times": 0})
+    fleets.drive(clock, steps=1200)
+
+    change.refresh_from_db()
+    assert states(change) == {State.HELD: 1, State.QUEUED: 2}
+    assert change.waits_for == "1 held machine takes up every place in flight. Settle it, and the rest goes on."
+
+
 def test_a_wave_does_not_open_while_a_machine_is_held(fleet: Emulator, clock: ManualClock) -> None:
     policy = Policy(max_in_flight=5, growth="fixed", wave_size=2, failures_allowed=5)
     change = run(4, clock, policy=policy)

@@ -75,6 +75,20 @@ def test_the_bell_rings_at_once_then_only_when_nothing_was_executed_for_a_while(
     assert pulse.wants_bell(sight=sight(), now=1012)
 
 
+def test_an_idle_cluster_beside_another_that_ticks_is_given_something_to_acknowledge() -> None:
+    pulse = begun()
+    left_by_a_dead_cluster = (1, 2, 3)  # and the heartbeat moves by a runner's turns
+    pulse.fault(sight=sight(beat=0, queued=(*left_by_a_dead_cluster, 9)), now=1002)
+    pulse.rang(task=9)
+
+    for step in range(1, 40):
+        now = 1000 + 5 * step
+        seen = sight(beat=step, queued=left_by_a_dead_cluster)
+        assert pulse.fault(sight=seen, now=now) == ""
+        if pulse.wants_bell(sight=seen, now=now):
+            pulse.rang(task=100 + step)
+
+
 def test_time_without_a_database_does_not_count() -> None:
     pulse = begun()
     pulse.fault(sight=sight(beat=1, queued=(1,)), now=1010)

@@ -23,7 +23,8 @@ from tests.support.emulator import Emulator
 
 T = TypeVar("T")
 LEASE_SECONDS = "30"
-STALE = "8"
+TICK_SECONDS = "4"
+STALE = "15"  # three ticks; and a cluster has to start in it, on a machine that is busy with other tests
 
 
 class Installation:
@@ -58,6 +59,7 @@ class Installation:
                     FLEET_SECRET_KEY=settings.SECRET_KEY,
                     FLEET_SEAL_KEYS=" ".join(settings.SEAL_KEYS),
                     FLEET_LEASE_SECONDS=LEASE_SECONDS,
+                    FLEET_TICK_SECONDS=TICK_SECONDS,
                 ),
                 folder=settings.ROOT,
             )

@@ -113,30 +113,37 @@ def _ring_ten_times() -> None:
 def _settled_by_a_person(installation: Installation, change: Change, rows: Any) -> int:
     """Wait until only a person's work is left and do it: look again twice, then give up. Return how many were held."""
     installation.emulator.call("DELETE", "faults")
-    held_once: set[int] = set()
+    held_how_often: Counter[int] = Counter()
     clock, person = DatabaseClock(), fleets.person("operator")
-    for turn in range(4):
-        if not wait_for(what=lambda: patiently(lambda: _only_held_left(rows)), seconds=60, every=0.3):
-            # A quarter of an hour later: what never stops, or never boots, has run out of its time.
+    while True:
+        if not wait_for(what=lambda: patiently(lambda: _waits_for_a_person(rows)), seconds=60, every=0.3):
+            # An hour later: what never stops, or never boots, has run out of its time.
             now = clock.now()
             rows.filter(deadline_at__isnull=False).update(deadline_at=now, due_at=now)
-        assert wait_for(what=lambda: patiently(lambda: _only_held_left(rows)), seconds=180, every=0.3), _state(
+        assert wait_for(what=lambda: patiently(lambda: _waits_for_a_person(rows)), seconds=180, every=0.3), _state(
             installation, rows
         )
         held = list(rows.filter(state=ReplacementState.HELD).values_list("pk", flat=True))
-        held_once |= set(held)
         if not held:
             break
-        act = look_again if turn < 2 else give_up
-        act(actor=person, change_id=change.pk, replacement_ids=held, now=clock.now())
+        held_how_often.update(held)
+        for act, its in (
+            (look_again, [pk for pk in held if held_how_often[pk] <= 2]),
+            (give_up, [pk for pk in held if held_how_often[pk] > 2]),
+        ):
+            if its:
+                act(actor=person, change_id=change.pk, replacement_ids=its, now=clock.now())
         installation.mend()
     finished = Change.objects.filter(pk=change.pk, state=ChangeState.FINISHED)
     assert wait_for(what=lambda: patiently(finished.exists), seconds=60, every=0.3), _state(installation, rows)
-    return len(held_once)
+    return len(held_how_often)
 
 
-def _only_held_left(rows: Any) -> bool:
-    return not rows.exclude(state__in=[*ENDED, ReplacementState.HELD]).exists()
+def _waits_for_a_person(rows: Any) -> bool:
+    """Say whether nothing moves but by a person: no machine is on its way, and none can begin, as held ones take every place."""
+    now_at = Counter(rows.exclude(state__in=ENDED).values_list("state", flat=True))
+    queued, held = now_at.pop(ReplacementState.QUEUED, 0), now_at.pop(ReplacementState.HELD, 0)
+    return not now_at and (not queued or held >= IN_FLIGHT)
 
 
 def _compare(installation: Installation, rows: Any, told: Counter[str]) -> None:

@@ -17,7 +17,7 @@ class Command(BaseCommand):
             "--stale",
             type=float,
             default=45.0,
-            help="seconds without an executed and acknowledged task after which the cluster is replaced",
+            help="seconds without an executed and acknowledged task after which the cluster is replaced; longer than a tick",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
