@@ -85,21 +85,23 @@ def _domains(change: Change, policy: Policy, machines: int) -> list[str]:
 
 
 def _wave_rows(policy: Policy, sizes: list[int]) -> Iterator[WaveRow]:
-    number, canary = 1, bool(policy.canary)
-    if canary and sizes:
+    # Numbered as everywhere else (`waves.wave_name`): the canary, then wave 1.
+    rest = sizes
+    if policy.canary and sizes:
         then = {
             "timed": f"holds for {policy.hold_minutes:,} min, then goes on by itself",
             "person": "holds until a person lets it go on",
         }.get(policy.hold, "goes on by itself")
         yield WaveRow(
-            "1, canary",
+            "canary",
             f"{sizes[0]:,}",
             min(sizes[0], policy.max_in_flight),
             then if len(sizes) > 1 else "ends",
             f"failure {min(policy.canary_failures, policy.failures_allowed) + 1:,} in it",
         )
-        number = 2
-    for size, same in groupby(sizes[number - 1 :]):
+        rest = sizes[1:]
+    number = 1
+    for size, same in groupby(rest):
         times = len(list(same))
         last = number + times - 1
         stops = (
@@ -111,7 +113,7 @@ def _wave_rows(policy: Policy, sizes: list[int]) -> Iterator[WaveRow]:
             f"{number:,}" if times == 1 else f"{number:,}–{last:,}",
             f"{size:,}" if times == 1 else f"{times:,} × {size:,}",
             min(size, policy.max_in_flight),
-            "ends" if last == len(sizes) else "goes on by itself",
+            "ends" if last == len(rest) else "goes on by itself",
             stops,
         )
         number = last + 1

@@ -168,7 +168,7 @@ def test_the_policy_is_shown_as_waves_steps_and_rules_in_whole_numbers(
     assert "curl -fsS http://127.0.0.1/&lt;healthz&gt;" in page
     assert "120 seconds for it" in page
     rows = re.findall(r'<th scope="row">([^<]+)</th><td class="num">([^<]+)</td>', page)
-    assert rows == [("1, canary", "1"), ("2", "1"), ("3–4", "2 × 2")]
+    assert rows == [("canary", "1"), ("1", "1"), ("2–3", "2 × 2")]
 
 
 def test_hours_are_said_with_the_last_start(prod: Account, author: User, reviewer: User) -> None:
