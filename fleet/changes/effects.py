@@ -80,22 +80,26 @@ def _moving(change: Change) -> dict[str, int]:
     return {name: int(number) for name, number in found.items()}
 
 
+def _back(numbers: dict[str, int]) -> str:
+    return count(numbers["brought_back"], "machine goes back to what it was", "machines go back to what they were")
+
+
+def _driven(numbers: dict[str, int]) -> str:
+    number = numbers["driven_to_end"]
+    return f"{number:,} past the line of no return {'is driven to its' if number == 1 else 'are driven to their'} end"
+
+
 def _pause(change: Change, at: Standing, now: datetime, ids: Sequence[int]) -> Numbers:
     numbers = _moving(change)
     numbers["left"] = at.whole.queued + numbers["brought_back"]
-    return (
-        f"{count(numbers['brought_back'], 'machine goes', 'machines go')} back to what they were and to the queue,"
-        f" {numbers['driven_to_end']:,} past the line of no return are driven to their end. {numbers['left']:,} wait.",
-        numbers,
-    )
+    waits = count(numbers["left"], "machine waits", "machines wait")
+    return f"{_back(numbers)}, and to the queue. {_driven(numbers)}. Then {waits}.", numbers
 
 
 def _cancel(change: Change, at: Standing, now: datetime, ids: Sequence[int]) -> Numbers:
     numbers = _moving(change) | {"cancelled": at.whole.queued, "held": at.whole.held}
-    words = (
-        f"{count(numbers['cancelled'], 'machine never begins', 'machines never begin')}, {numbers['brought_back']:,} go back"
-        f" to what they were, {numbers['driven_to_end']:,} past the line of no return are driven to their end."
-    )
+    never = count(numbers["cancelled"], "machine never begins", "machines never begin")
+    words = f"{never}. {_back(numbers)}. {_driven(numbers)}."
     if at.whole.held:
         words += f" {count(at.whole.held, 'held machine waits', 'held machines wait')} for a person."
     return words, numbers

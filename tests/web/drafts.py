@@ -1,8 +1,7 @@
-"""What the tests of a draft's page share: a mirrored fleet, its operator, a draft of three, and a form that fits."""
+"""What the tests of a draft's page say often: a draft of some machines, and a form that fits."""
 
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -10,8 +9,6 @@ from fleet.changes import drafting
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Change, Image, Instance
 from tests.support import fleets
-from tests.support.emulator import Emulator
-from tests.web.people import signed_in
 
 HTMX = {"HX-Request": "true"}
 GOOD = "Right-Horse-7"
@@ -19,28 +16,6 @@ GOOD = "Right-Horse-7"
 
 def url(name: str, *args: Any) -> str:
     return reverse(name, args=args)
-
-
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
-    fleets.mirror(emulator)
-    return emulator
-
-
-@pytest.fixture
-def operator(fleet: Emulator) -> Client:
-    return signed_in(fleets.person("operator"))
-
-
-@pytest.fixture
-def ubuntu(fleet: Emulator) -> Image:
-    return fleets.image_named("Ubuntu 24.04")
-
-
-@pytest.fixture
-def draft(fleet: Emulator) -> Change:
-    return drafted(fleets.plain(3))
 
 
 def drafted(machines: list[Instance], author: str = "operator") -> Change:

@@ -11,10 +11,6 @@ from fleet.engine.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Calendar, Change, Image, SealedSecret, Webhook
 from tests.web.drafts import HTMX, live, typed, url
-from tests.web.drafts import draft as draft
-from tests.web.drafts import fleet as fleet
-from tests.web.drafts import operator as operator
-from tests.web.drafts import ubuntu as ubuntu
 
 pytestmark = pytest.mark.django_db
 

@@ -11,10 +11,6 @@ from fleet.models import AuditEvent, Change, ChangeState, Image, Role
 from tests.support import fleets
 from tests.support.emulator import Emulator
 from tests.web.drafts import GOOD, HTMX, drafted, live, typed, url
-from tests.web.drafts import draft as draft
-from tests.web.drafts import fleet as fleet
-from tests.web.drafts import operator as operator
-from tests.web.drafts import ubuntu as ubuntu
 from tests.web.people import account, image, machine, person, signed_in
 
 pytestmark = pytest.mark.django_db

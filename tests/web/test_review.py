@@ -1,7 +1,6 @@
 """The review on its page: what it says, who may decide, and what a moved change answers."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,18 +26,6 @@ def url(name: str, *args: Any) -> str:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime.now(UTC) + timedelta(seconds=30))
-
-
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
-    fleets.mirror(emulator)
-    return emulator
-
-
-@pytest.fixture
 def asked(fleet: Emulator, clock: ManualClock) -> Change:
     """A change of four machines in review, written by the operator."""
     return fleets.in_review(fleets.plain(4), fleets.image_named("Ubuntu 24.04"), clock)
@@ -47,11 +34,6 @@ def asked(fleet: Emulator, clock: ManualClock) -> Change:
 @pytest.fixture
 def reviewer(fleet: Emulator) -> Client:
     return signed_in(fleets.person("reviewer"))
-
-
-@pytest.fixture
-def operator(fleet: Emulator) -> Client:
-    return signed_in(fleets.person("operator"))
 
 
 def marked(asked: Change, clock: ManualClock) -> Change:

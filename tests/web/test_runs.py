@@ -1,7 +1,6 @@
 """The run of a change on its page: from Start to the outcome, with its machines and the causes of what went wrong."""
 
 import re
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -12,33 +11,10 @@ from tests.support import fleets
 from tests.support.emulator import Emulator
 from tests.support.rules import rules_off
 from tests.web.people import signed_in
-from tests.web.runs import halfway_run, url, words
+from tests.web.runs import url, words
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    # The pages take the database's time; the worker of these tests comes a little later.
-    return ManualClock(datetime.now(UTC) + timedelta(seconds=30))
-
-
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
-    fleets.mirror(emulator)
-    return emulator
-
-
-@pytest.fixture
-def operator(fleet: Emulator) -> Client:
-    return signed_in(fleets.person("operator"))
-
-
-@pytest.fixture
-def halfway(fleet: Emulator, clock: ManualClock) -> Change:
-    return halfway_run(clock)
 
 
 def test_the_whole_way_from_ticked_machines_to_new_disks(fleet: Emulator, clock: ManualClock, operator: Client) -> None:

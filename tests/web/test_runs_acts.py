@@ -1,7 +1,7 @@
 """What people do to a run: each act is previewed in numbers, then done, and refused in a sentence."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -12,40 +12,17 @@ from tests.support import fleets
 from tests.support.emulator import Emulator
 from tests.support.rules import rules_off
 from tests.web.people import signed_in
-from tests.web.runs import act, halfway_run, url, words
+from tests.web.runs import act, url, words
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    # The pages take the database's time; the worker of these tests comes a little later.
-    return ManualClock(datetime.now(UTC) + timedelta(seconds=30))
-
-
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
-    fleets.mirror(emulator)
-    return emulator
-
-
-@pytest.fixture
-def operator(fleet: Emulator) -> Client:
-    return signed_in(fleets.person("operator"))
-
-
-@pytest.fixture
-def halfway(fleet: Emulator, clock: ManualClock) -> Change:
-    return halfway_run(clock)
-
-
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("pause", "1 machine goes back to what they were and to the queue, 0 past the line of no return are driven"),
-        ("cancel", "2 machines never begin, 1 go back to what they were"),
+        ("pause", "1 machine goes back to what it was, and to the queue. 0 past the line of no return are driven"),
+        ("cancel", "2 machines never begin. 1 machine goes back to what it was."),
     ],
 )
 def test_an_act_is_previewed_in_numbers_as_a_page_and_as_a_dialog(

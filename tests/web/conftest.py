@@ -1,0 +1,47 @@
+"""What the tests of pages over a mirrored fleet share: its clock, its operator's browser, a draft of three, a run halfway."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from fleet.lib.clock import ManualClock
+from fleet.models import Change, Image
+from tests.support import fleets
+from tests.support.emulator import Emulator
+from tests.web.drafts import drafted
+from tests.web.people import signed_in
+from tests.web.runs import halfway_run
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    # The pages take the database's time; the worker of these tests comes a little later.
+    return ManualClock(datetime.now(UTC) + timedelta(seconds=30))
+
+
+@pytest.fixture
+def fleet(db: None, emulator: Emulator) -> Emulator:
+    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
+    fleets.mirror(emulator)
+    return emulator
+
+
+@pytest.fixture
+def operator(fleet: Emulator) -> Client:
+    return signed_in(fleets.person("operator"))
+
+
+@pytest.fixture
+def ubuntu(fleet: Emulator) -> Image:
+    return fleets.image_named("Ubuntu 24.04")
+
+
+@pytest.fixture
+def draft(fleet: Emulator) -> Change:
+    return drafted(fleets.plain(3))
+
+
+@pytest.fixture
+def halfway(fleet: Emulator, clock: ManualClock) -> Change:
+    return halfway_run(clock)
