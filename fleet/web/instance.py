@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from fleet.changes.locks import LOCKERS, active_locks
 from fleet.changes.refused import Refused
+from fleet.changes.undoing import undoable
 from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.lib.clock import DatabaseClock
 from fleet.models import (
@@ -22,6 +23,7 @@ from fleet.models import (
     LeftOut,
     Replacement,
     Role,
+    Snapshot,
     SystemDisk,
     Target,
 )
@@ -33,7 +35,10 @@ from fleet.web.scope import covered, has_role, visible_instances
 
 @dataclass(frozen=True)
 class Life:
-    """One disk on the axis of time: `x` and `width` are SVG lengths; `change` is the one that made it."""
+    """One disk on the axis of time: `x` and `width` are SVG lengths; `change` is the one that made it.
+
+    `kept` is the snapshot from which it could be put back.
+    """
 
     disk: SystemDisk
     label: str
@@ -42,6 +47,7 @@ class Life:
     width: str
     end: str
     change: int | None
+    kept: Snapshot | None
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def _through_time(machine: Instance, now: datetime) -> dict[str, Any]:
     made = dict(
         Replacement.objects.filter(instance=machine).exclude(new_disk_id="").values_list("new_disk_id", "change_id")
     )
+    kept = {snapshot.disk_id: snapshot for snapshot in undoable(now).filter(instance=machine)}
     first = min(disk.created_at or disk.first_seen_at for disk in disks)
     # A twentieth of room on the left, so that the first disk is seen to begin.
     start = first - (now - first) / 20
@@ -140,6 +147,7 @@ def _through_time(machine: Instance, now: datetime) -> dict[str, Any]:
                 f"{width:.2f}%",
                 f"{begin + width:.2f}%",
                 made.get(disk.disk_id),
+                kept.get(disk.disk_id),
             )
         )
     return {"lives": lives, "years": _years(start.date(), now.date(), place)}

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from fleet.lib.clock import DatabaseClock
-from fleet.models import Account, Change, Instance, Role, Snapshot, User
+from fleet.models import Account, Change, Instance, Role, Snapshot, SystemDisk, User
 from tests.web.people import account, change, machine, person, replacement, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +67,14 @@ def test_the_ledger_is_by_change_and_by_machine_the_soonest_first(done: Change, 
     assert page.index("web-0001") < page.index("web-0000")
     assert "web-0002" not in page
     assert "Undo these" in page
+
+
+def test_the_page_of_a_machine_leads_to_what_can_be_put_back(done: Change, operator: Client) -> None:
+    SystemDisk.objects.filter(instance__name__in=["web-0000", "web-0002"]).update(gone_at=DatabaseClock().now())
+    put_back = f'<a href="{url()}?change={done.pk}">can be put back</a>'
+
+    pages = [operator.get(reverse("instance", args=[row.instance_id])).text for row in done.replacements.order_by("pk")]
+    assert [put_back in page for page in pages] == [True, False, False]
 
 
 def test_some_are_undone_by_a_draft_that_goes_the_ordinary_way(done: Change, operator: Client) -> None:
