@@ -61,8 +61,14 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
         )
         _give_back_lost_time(rows, now)
         # Read under the same lock: a process that stalls here must not take a later owner's lease number for its own.
-        claimed = Replacement.objects.filter(pk__in=pks)
-        return list(claimed.select_related("target", "change", "change__secret", "instance", "account").order_by("pk"))
+        claimed = Replacement.objects.filter(pk__in=pks).order_by("pk")
+        due_at = {row.pk: row.due_at for row in rows}
+        found = list(claimed.select_related("target", "change", "change__secret", "instance", "account"))
+        for row in found:
+            # The lease of one that died over it passed unseen.
+            nobody = timedelta(seconds=LEASE_SECONDS) if row.claims > 1 else timedelta()
+            row.late = now - (due_at[row.pk] or now) + nobody
+        return found
 
 
 def _give_back_lost_time(rows: list[Replacement], now: datetime) -> None:

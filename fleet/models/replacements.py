@@ -1,5 +1,7 @@
 """One machine's replacement: the row is the job, and its state says what the engine makes true next."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import Q
 
@@ -75,6 +77,7 @@ class Replacement(models.Model):
     lease = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True)
     claims = models.PositiveIntegerField(default=0)
+    late = timedelta()  # no column: how long after `due_at` it was claimed, set by the claim
 
     epoch = models.PositiveIntegerField(default=1)
     token = models.CharField(max_length=64, blank=True)

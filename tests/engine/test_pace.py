@@ -26,9 +26,10 @@ def test_a_look_always_comes_and_never_at_once(elapsed: float, usually: float | 
     assert pause <= max(10.0, usually or 0.0)
 
 
-def test_the_first_look_comes_just_before_the_usual_end_and_then_soon() -> None:
-    assert look_after(0, 60) == pytest.approx(58.8)
+def test_a_look_comes_at_half_of_the_usual_time_one_just_before_its_end_and_then_soon() -> None:
+    assert look_after(0, 60) == pytest.approx(30)
     assert look_after(30, 60) == pytest.approx(28.8)
+    assert look_after(0, 4) == pytest.approx(3.92)
     assert look_after(59.5, 60) == pytest.approx(3.0)
     assert look_after(400, 60) == 10.0
     assert look_after(0, None) == 1.0
@@ -47,13 +48,63 @@ def test_what_machines_took_is_learnt_and_a_short_time_is_found_again(fleet: Emu
     for _ in range(20):
         timings.learn(rows, moves, clock.now() + timedelta(seconds=10))
     later = StepTiming.objects.get(state=State.STOPPING)
-    assert 10 <= later.seconds < 16
+    assert 9 <= later.seconds < 12
     assert later.longest < 10 * 2
 
     back = {row.pk: Move(State.STARTING, fields={"outcome": Outcome.FAILED_UNTOUCHED}) for row in rows}
     timings.learn(rows, back, clock.now() + timedelta(hours=1))
     assert StepTiming.objects.get(state=State.STOPPING) == later, "a way back teaches nothing"
     assert StepTiming.objects.get(state=State.STOPPING).seen == later.seen
+
+
+def looked_at(rows: list[Replacement], usually: float, clock: ManualClock, *, really: float) -> float:
+    """Look when the engine would, until what takes `really` seconds is done; return after how many seconds that was."""
+    begin, elapsed = clock.now(), 0.0
+    for row in rows:
+        row.state, row.asked_at = State.STOPPING, begin
+    while elapsed < really:
+        elapsed += look_after(elapsed, usually)
+    timings.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, begin + timedelta(seconds=elapsed))
+    return elapsed
+
+
+def usual_stop() -> float:
+    return StepTiming.objects.get(state=State.STOPPING).seconds
+
+
+@pytest.mark.parametrize("before", [600.0, 100.0, 30.0])
+def test_after_a_slow_day_the_pace_comes_back_and_stays(before: float, fleet: Emulator, clock: ManualClock) -> None:
+    change = fleets.started(fleets.plain(4), fleets.image_named("Ubuntu 24.04"), clock)
+    rows = list(change.replacements.all())
+    StepTiming.objects.create(account=rows[0].account, state=State.STOPPING, seconds=before, longest=before, seen=1000)
+
+    for _ in range(40):
+        looked_at(rows, usual_stop(), clock, really=60)
+
+    waited = [looked_at(rows, usual_stop(), clock, really=60) for _ in range(20)]
+    assert max(waited) < 72
+    assert sum(waited) / len(waited) < 66
+
+
+def test_a_look_that_came_late_is_no_pace_of_the_cloud(fleet: Emulator, clock: ManualClock) -> None:
+    change = fleets.started(fleets.plain(2), fleets.image_named("Ubuntu 24.04"), clock)
+    rows = list(change.replacements.all())
+    StepTiming.objects.create(account=rows[0].account, state=State.STOPPING, seconds=30, longest=30, seen=50)
+
+    def seen_after(seconds: float) -> None:
+        timings.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, clock.now() + timedelta(seconds=seconds))
+
+    for row in rows:
+        row.state, row.asked_at, row.late = State.STOPPING, clock.now(), timedelta(minutes=20)
+    seen_after(1230)
+    assert usual_stop() == 30
+    seen_after(20)
+    assert usual_stop() < 30, "it may be shorter, however late it was seen"
+
+    StepTiming.objects.all().delete()
+    timings.forget()
+    seen_after(1230)
+    assert not StepTiming.objects.exists()
 
 
 def test_forty_machines_take_one_call_each_and_few_besides(fleet: Emulator, clock: ManualClock) -> None:

@@ -15,7 +15,7 @@ from django_q.tasks import async_task
 from fleet.engine.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.management.processes import wait_for
-from fleet.models import Change, ChangeState, Heartbeat, Outcome, Replacement
+from fleet.models import Change, ChangeState, Heartbeat, Instance, Outcome, Replacement
 from tests.process.test_worker import cluster_of, worker
 from tests.support import fleets, torture
 from tests.support.databases import CommittedDatabase
@@ -27,6 +27,7 @@ KINDS = ("main", "sentinel", "pusher", "monitor", "idle worker", "busy worker")
 WITHIN = 60.0
 WORKERS = 3
 STARTING = 30.0
+STALE = "8"
 LOAD = 12  # machines of a change
 
 
@@ -83,20 +84,22 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     monkeypatch: pytest.MonkeyPatch,
     report: Callable[[str], None],
 ) -> None:
-    kinds = list(KINDS) * torture.rounds(2)
+    rounds = torture.rounds(2)
+    kinds = list(KINDS) * rounds
     Random(torture.seed()).shuffle(kinds)
     # Short ticks, so that a short time without an acknowledged one means something.
     monkeypatch.setenv("FLEET_TICK_SECONDS", "2")
-    emulator.reset(instances=160, regions=["cn-shanghai"], plain=True)
+    emulator.reset(instances=100 + 2 * LOAD * rounds, regions=["cn-shanghai"], plain=True)  # about half of them fit
     fleets.mirror(emulator)
+    free = fleets.plain(LOAD * rounds, region="cn-shanghai")
     emulator.durations(stop=1, replace=2, start=1)
     longest: dict[str, float] = {}
-    with worker(folder=tmp_path, command=("worker", "--stale", "8")) as watchdog:
+    with worker(folder=tmp_path, command=("worker", "--stale", STALE)) as watchdog:
         cluster = Cluster(watchdog)
         changes: list[Change] = []
         for number, kind in enumerate(kinds):
             if number % len(KINDS) == 0:
-                changes.append(_under_load(len(changes)))
+                changes.append(_under_load(free[LOAD * len(changes) :][:LOAD]))
             assert wait_for(what=cluster.learn, seconds=STARTING, every=0.2), _log(tmp_path)
             os.kill(cluster.of(kind), signal.SIGKILL)
             taken = _going_again(tmp_path, kind)
@@ -112,12 +115,11 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     report(f"queue: going again after the kill of {said} (longest of {len(kinds)} kills)")
 
 
-def _under_load(number: int) -> Change:
+def _under_load(machines: list[Instance]) -> Change:
     """Start a change that keeps a worker busy for a while."""
-    free = fleets.plain(LOAD * (number + 1), region="cn-shanghai")[LOAD * number :]
     clock = DatabaseClock()
     policy = Policy(max_in_flight=4, failures_allowed=0)
-    return fleets.started(free, fleets.image_named("Ubuntu 24.04", region="cn-shanghai"), clock, policy=policy)
+    return fleets.started(machines, fleets.image_named("Ubuntu 24.04", region="cn-shanghai"), clock, policy=policy)
 
 
 def _going_again(folder: Path, kind: str) -> float:

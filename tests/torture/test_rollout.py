@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from fleet.engine.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.management.lifeline import Lifeline
 from fleet.management.processes import wait_for
-from fleet.models import AuditEvent, Change, ChangeState, Outcome, Replacement, ReplacementState
+from fleet.models import AuditEvent, Change, ChangeState, Outcome, Replacement, ReplacementState, StepTiming
 from fleet.models.replacements import ENDED
 from tests.support import fleets, torture
 from tests.torture.installation import Installation, installed, patiently
@@ -28,6 +29,9 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 A_LAP = 20  # kills; a longer run is more laps, each with a fleet of its own
 MACHINES = 240
 IN_FLIGHT = 40
+# In one state, though no fault is in force any more: as long as the lease of one that was killed.
+STAYS = timedelta(seconds=30)
+MOST_TURNS = 40
 REFUSALS = (
     "Throttling.User", "ServiceUnavailable", "InternalError", "IdempotentProcessing", "InvalidOperation.Conflict",
     "DiskCreatingSnapshot", "IncorrectInstanceStatus", "OperationDenied",
@@ -115,14 +119,14 @@ def _settled_by_a_person(installation: Installation, change: Change, rows: Any) 
     installation.emulator.call("DELETE", "faults")
     held_how_often: Counter[int] = Counter()
     clock, person = DatabaseClock(), fleets.person("operator")
-    while True:
-        if not wait_for(what=lambda: patiently(lambda: _waits_for_a_person(rows)), seconds=60, every=0.3):
+    for _ in range(MOST_TURNS):
+        installation.mend()
+        if not wait_for(what=lambda: patiently(lambda: _waits_for_a_person(rows)), seconds=30, every=0.3):
             # An hour later: what never stops, or never boots, has run out of its time.
             now = clock.now()
-            rows.filter(deadline_at__isnull=False).update(deadline_at=now, due_at=now)
-        assert wait_for(what=lambda: patiently(lambda: _waits_for_a_person(rows)), seconds=180, every=0.3), _state(
-            installation, rows
-        )
+            stays = rows.filter(deadline_at__isnull=False, entered_at__lt=now - STAYS)
+            stays.update(deadline_at=now, due_at=now)
+            continue
         held = list(rows.filter(state=ReplacementState.HELD).values_list("pk", flat=True))
         if not held:
             break
@@ -133,9 +137,8 @@ def _settled_by_a_person(installation: Installation, change: Change, rows: Any) 
         ):
             if its:
                 act(actor=person, change_id=change.pk, replacement_ids=its, now=clock.now())
-        installation.mend()
     finished = Change.objects.filter(pk=change.pk, state=ChangeState.FINISHED)
-    assert wait_for(what=lambda: patiently(finished.exists), seconds=60, every=0.3), _state(installation, rows)
+    assert wait_for(what=lambda: patiently(finished.exists), seconds=30, every=0.3), _state(installation, rows)
     return len(held_how_often)
 
 
@@ -177,4 +180,5 @@ def _compare(installation: Installation, rows: Any, told: Counter[str]) -> None:
 
 def _state(installation: Installation, rows: Any) -> str:
     counted = Counter(rows.values_list("state", "note"))
-    return f"{counted.most_common(20)}\n{installation.logs()}"
+    pace = list(StepTiming.objects.values_list("state", "seconds"))
+    return f"{counted.most_common(20)}\nusual seconds {pace}\n{installation.logs()}"

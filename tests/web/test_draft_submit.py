@@ -13,10 +13,6 @@ from fleet.models import AuditEvent, Change, ChangeState, Image, SealedSecret
 from tests.support import fleets
 from tests.support.emulator import Emulator
 from tests.web.drafts import GOOD, drafted, typed, url
-from tests.web.drafts import draft as draft
-from tests.web.drafts import fleet as fleet
-from tests.web.drafts import operator as operator
-from tests.web.drafts import ubuntu as ubuntu
 
 pytestmark = pytest.mark.django_db
 
