@@ -68,6 +68,7 @@ def change_account(*, actor: User, account_id: int, wish: AccountWish) -> Accoun
     for name, value in values.items():
         setattr(account, name, value)
     stopped = bool({"endpoint", "edition"} & moved.keys()) and _switch_off(account)
+    account.guard_lifted = account.guard_lifted and "endpoint" not in moved
     _save(account)
     if moved:
         record(
@@ -93,6 +94,7 @@ def replace_credential(
     old = account.credential
     account.credential = _sealed(access_key_id, access_key_secret)
     stopped = _switch_off(account)
+    account.guard_lifted = False
     account.save()
     if old is not None:
         old.sealed, old.destroyed_at = "", now

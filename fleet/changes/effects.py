@@ -54,11 +54,15 @@ def offers(change: Change, user: User, now: datetime) -> dict[str, Act]:
     found["agree_retry"] = where(asked.exists(), agree, "Nobody asked for a retry.")
     tripped, wanted = change.state == ChangeState.TRIPPED, rest_asked(change)
     found["ask_for_rest"] = where(
-        tripped and not wanted, settle, "It did not stop by itself, or the rest was asked for."
+        tripped and not wanted and not change.aborted_at,
+        settle,
+        "It did not stop by itself, or the rest was asked for.",
     )
     if found["ask_for_rest"].allowed and at.in_flight:
         found["ask_for_rest"] = Act(False, "Machines are in flight or held. Settle them first.", kind="moved")
-    found["resume_rest"] = where(wanted, settle, "Nobody asked for a fresh approval of the rest.")
+    found["resume_rest"] = where(
+        wanted and not change.aborted_at, settle, "Nobody asked for a fresh approval of the rest."
+    )
     if found["resume_rest"].allowed and change.approved_until is None:
         found["resume_rest"] = Act(False, "The rest is not approved yet.", kind="moved")
     return found
@@ -160,8 +164,8 @@ def _machines(fitting: Q, words: Callable[[int, int], str]) -> Callable[..., Num
 
 def _give_up(machines: int, past: int) -> str:
     return (
-        f"{count(machines, 'machine counts', 'machines count')} as failed: {past:,} with what was done as the record says,"
-        f" {machines - past:,} with the old system intact, after it runs again."
+        f"{count(machines, 'machine counts', 'machines count')} as failed: {past:,} past the line of no return, left as they"
+        f" stand, so start in the console what is stopped; {machines - past:,} with the old system intact, after it runs again."
     )
 
 

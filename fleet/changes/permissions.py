@@ -125,6 +125,8 @@ def acts_of(change: Change, standing: Standing, now: datetime) -> dict[str, Act]
     if start.allowed and change.approved_until and change.approved_until < now:
         start = Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
     author_or_operator = operator or standing.author
+    ended = "It was ended by a person: nothing new begins."
+    over = Act(False, ended, shown=False, kind="moved") if change.aborted_at and operator else None
     return {
         "edit": edit,
         "submit": edit,
@@ -146,9 +148,11 @@ def acts_of(change: Change, standing: Standing, now: datetime) -> dict[str, Act]
         ),
         "start": start,
         "schedule": start,
-        "pause": act(operator, {ChangeState.RUNNING}, f"It is {state.label.lower()}, not running.", no_operator),
-        "resume": act(operator, {ChangeState.PAUSED}, f"It is {state.label.lower()}, not paused.", no_operator),
-        "cancel": act(
+        "pause": over
+        or act(operator, {ChangeState.RUNNING}, f"It is {state.label.lower()}, not running.", no_operator),
+        "resume": over or act(operator, {ChangeState.PAUSED}, f"It is {state.label.lower()}, not paused.", no_operator),
+        "cancel": over
+        or act(
             operator,
             {ChangeState.APPROVED, ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED},
             f"It is {state.label.lower()}.",

@@ -56,6 +56,11 @@ def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) ->
         raise Refused("You asked for this retry; another person agrees to it.", kind="forbidden")
     if change.state not in (ChangeState.RUNNING, ChangeState.TRIPPED):
         raise Refused(f"It is {change.get_state_display().lower()}. Let the change go on first.", kind="moved")
+    if change.aborted_at:
+        raise Refused(
+            "The change was ended: nothing is sent any more. Give the machine up, and draft a change for it.",
+            kind="moved",
+        )
     row = _held(change, retry.replacement_id)
     _must_be_open(row)
     if row.target.seen["disk_id"] != retry.disk_id or row.epoch + 1 != retry.epoch:

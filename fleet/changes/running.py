@@ -139,6 +139,8 @@ def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
         change.save(update_fields=["state", "finished_at"])
         destroy_password(change.secret, change=change, now=now, actor=actor)
     else:
+        change.aborted_at = change.aborted_at or now
+        change.save(update_fields=["aborted_at"])
         called_back = call_back(change, now, Outcome.CANCELLED)
         if not queued and not called_back:
             raise Refused(

@@ -74,6 +74,10 @@ def start_due(now: datetime) -> int:
 def _start(change: Change, now: datetime) -> bool:
     if _missed(change.pk, now) or change.scheduled_by is None:
         return False
+    if not change.scheduled_by.is_active:
+        who = change.scheduled_by
+        _waits(change.pk, f"{who} planned the start and was deactivated. Start it yourself, or plan it anew.")
+        return False
     try:
         running.start(actor=change.scheduled_by, change_id=change.pk, now=now)
     except Refused as refused:

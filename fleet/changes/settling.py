@@ -32,9 +32,7 @@ def look_again(*, actor: User, change_id: int, replacement_ids: Sequence[int], n
         # One whose snapshot is being taken goes on with it, and in a paused change an untouched machine goes home.
         fields |= {"snapshot_id": row.snapshot_id, "held_from": ""}
         fields |= {} if row.error_code == RESTORED else {"error_code": ""}
-        if row.change.state == ChangeState.PAUSED and before_the_line(row):
-            fields |= marked(now)
-        return fields
+        return fields | _home_first(row, now)
 
     return _settle(actor, change_id, replacement_ids, now, _is_held, act, "instance.look_again")
 
@@ -85,11 +83,16 @@ def judge_inconclusive(
             return (
                 entering(row, State.DONE, now) | cleared | {"outcome": outcome, "note": "A person says that it serves."}
             )
-        return (
-            entering(row, onward(row, State.BEFORE), now) | cleared | {"note": "A person says that its step was good."}
-        )
+        fields = entering(row, onward(row, State.BEFORE), now) | cleared
+        return fields | {"note": "A person says that its step was good."} | _home_first(row, now)
 
     return _settle(actor, change_id, replacement_ids, now, fits, act, "instance.judged", serves=serves)
+
+
+def _home_first(row: Replacement, now: datetime) -> dict[str, Any]:
+    """In a paused change, or one that a person ended, an untouched machine goes home instead of on."""
+    stays = row.change.state == ChangeState.PAUSED or row.change.aborted_at
+    return marked(now) if stays and before_the_line(row) else {}
 
 
 def evidence(row: Replacement) -> Outcome:

@@ -9,7 +9,8 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record, record_all
+from fleet.engine.batch import told
 from fleet.engine.forecast import usual_seconds
 from fleet.engine.graph import FINAL, GRAPH
 from fleet.engine.passwords import destroy_password
@@ -19,7 +20,7 @@ from fleet.engine.results import State
 from fleet.engine.route import BEFORE_THE_LINE
 from fleet.engine.waves import Counts, Standing, advance, budgets, standing, wave_name
 from fleet.lib.text import count
-from fleet.models import Change, ChangeState, MachineLock, Replacement, Transition
+from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement, Target, Transition
 
 # So many begin in one transaction; the others in the next, which comes as soon as something was settled.
 AT_ONCE = 500
@@ -40,6 +41,8 @@ def admit(change: Change, now: datetime) -> int:
     before = [getattr(change, name) for name in SAVED]
     began = 0
     tripped = None
+    if change.aborted_at:
+        return 0
     if change.state == ChangeState.RUNNING and now_at.whole.queued and (tripped := _why_it_stops(change, now_at, now)):
         change.state, change.waits_for = ChangeState.TRIPPED, tripped
         change.hold_until, change.holds_for_person = None, False
@@ -144,8 +147,33 @@ def _in_time(change: Change, policy: Policy, rows: list[Replacement]) -> list[Re
     return begin
 
 
+def _end_stragglers(change: Change, now: datetime) -> None:
+    """After an abort: end what came back to the queue since then, out of the hands of a worker that did not know of it yet."""
+    late = change.replacements.select_for_update(of=("self",), no_key=True).filter(state=State.QUEUED)
+    rows = list(late.select_related("instance"))
+    note = "Ended by a person before anything was sent; the old system is intact."
+    ended = {
+        "state": State.CANCELLED,
+        "outcome": Outcome.CANCELLED,
+        "entered_at": now,
+        "finished_at": now,
+        "note": note,
+    }
+    Replacement.objects.filter(pk__in=[row.pk for row in rows]).update(**ended, due_at=None)
+    Target.objects.filter(replacement__in=rows).update(open=False)
+    Transition.objects.bulk_create(
+        Transition(
+            replacement=row, at=now, from_state=State.QUEUED, to_state=State.CANCELLED, note=note, lease=row.lease
+        )
+        for row in rows
+    )
+    record_all([told(row, "instance.cancelled", why=note) for row in rows])
+
+
 def close_if_ended(change: Change, now: datetime) -> bool:
     """Finish a change of which no machine is queued or in flight any more; destroy its password."""
+    if change.aborted_at:
+        _end_stragglers(change, now)
     if change.replacements.exclude(state__in=FINAL).exists():
         return False
     result = counts(change)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Max, QuerySet
 
 from fleet.engine.results import State
-from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT, RESTORED
+from fleet.engine.route import BEFORE_THE_LINE, NOT_STAYING, NOTHING_SENT, RESTORED
 from fleet.engine.sending import GATE_CLOSED
 from fleet.engine.steps import INCONCLUSIVE
 from fleet.models import Change, Outcome, Replacement
@@ -37,6 +37,10 @@ class Cluster:
     note: str
 
 
+START_REFUSED = frozenset({"OperationDenied.NoStock"})
+NEW_SIZE = "Choose another size in a copy of the change, or leave it empty."
+# Of these codes themselves an operator reads what is uncertain, and of no other.
+OF_UNCERTAINTY = frozenset({"IdempotentParameterMismatch", INCONCLUSIVE, GATE_CLOSED, RESTORED})
 # By the API's code, or ours. What is not here is told by state and outcome.
 KNOWN = {
     "InvalidInstanceId.NotFound": ("The machine no longer exists", "Nothing is left to do for it here."),
@@ -72,6 +76,47 @@ KNOWN = {
         "The image does not run on this type of machine",
         "Choose another image for them in a copy of the change.",
     ),
+    "InvalidParameter.Conflict": (
+        "The image is for another architecture",
+        "Choose an image for the type of these machines in a copy of the change.",
+    ),
+    "IoOptimized.NotSupported": (
+        "The image does not run on I/O optimized machines",
+        "Choose another image for them in a copy of the change.",
+    ),
+    "ImageRemovedInMarket": (
+        "The image was removed from the marketplace",
+        "Choose another image in a copy of the change.",
+    ),
+    "OperationDenied": (
+        "The provider denies it: snapshots of data disks in the image, or an error of its own",
+        "Try once more in a copy of the change; where it stays, choose an image without data disks.",
+    ),
+    "NoSuchResource": (
+        "Something that the call names no longer exists, such as the key pair",
+        "Choose key pair and image anew in a copy of the change.",
+    ),
+    "InvalidPassword.Malformed": (
+        "The provider does not take the password",
+        "Set another password in a copy of the change.",
+    ),
+    "InvalidPasswordParam.Mismatch": (
+        "The image's own password was asked for, and one was sent",
+        "Choose one way to sign in, in a copy of the change.",
+    ),
+    "InvalidSystemDiskSize": ("The provider does not take the disk size", NEW_SIZE),
+    "InvalidSystemDiskSize.ImageNotSupportResize": (
+        "The image has one disk size and no other",
+        "Leave the size empty in a copy of the change, or choose another image.",
+    ),
+    "InvalidSystemDiskSize.ValueNotSupported": ("The disk size is below that of the present disk", NEW_SIZE),
+    "InvalidSystemDiskSize.LessThanImageSize": ("The disk size is below that of the image", NEW_SIZE),
+    "InvalidSystemDiskSize.LessThanMinSize": ("The disk size is below the least of the system", NEW_SIZE),
+    "InvalidSystemDiskSize.MoreThanMaxSize": ("The disk size is above the largest there is", NEW_SIZE),
+    NOT_STAYING: (
+        "It does not stay stopped",
+        "Find out who or what starts it, or why the cloud does not take it for stopped; then look again.",
+    ),
     "OperationDenied.NoStock": (
         "No capacity in the zone to start again",
         "Wait and look again; where it stays, change the type or the zone in the console.",
@@ -105,6 +150,13 @@ BY_OUTCOME = {
 def cause_of(code: str, state: str, outcome: str, *, past_the_line: bool, held_from: str = "") -> Cause:
     """Return the cause in words for a row's code, state and outcome."""
     words, next_act = KNOWN.get(code) or _by_state(code, state, outcome, past_the_line=past_the_line)
+    if state == State.HELD and past_the_line and held_from == State.REPLACING and code not in OF_UNCERTAINTY:
+        # Why the cloud refuses now does not tell what became of the call whose answer was lost.
+        known = KNOWN.get(code)
+        words, next_act = _by_state("", state, outcome, past_the_line=True)
+        words = f"{words}; then the cloud said: {known[0].lower()}" if known else words
+    elif state == State.HELD and not past_the_line and held_from == State.STARTING and code not in START_REFUSED:
+        words, next_act = "Stands still with its old system", "Start it in the console, then look again."
     return Cause(code, words, next_act, _acts(code, state, held_from, past_the_line=past_the_line))
 
 

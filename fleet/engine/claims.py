@@ -3,7 +3,7 @@
 A claim raises the lease number; a settle is guarded by it. Whoever was slower than its lease finds 0 rows and changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -13,13 +13,17 @@ from fleet.audit.trail import event, record_all
 from fleet.engine import timings
 from fleet.engine.batch import LEASE_SECONDS
 from fleet.engine.graph import FINAL, GRAPH, entering
-from fleet.engine.results import Move, Result, State, Wait
+from fleet.engine.results import Move, Result, State, Wait, held
+from fleet.engine.route import NOT_STAYING
 from fleet.models import AuditEvent, Outcome, Replacement, Target, Transition
 
 BATCH = 100
 # Rows that are due a moment later are looked at with those that are due: a batch costs the same, however full it is.
 TOGETHER = timedelta(seconds=0.5)
+MOST_UNCLEAR = 10  # half a second a reading, and five are left of the ten seconds that a reading may be old
 NOBODY_WORKED = timedelta(minutes=1)
+STOPPED_BEFORE = (State.SNAPSHOTTING, State.REPLACING)
+MOST_STOPS = 3  # times that a machine is stopped once more; then somebody else is at it, and a person looks
 MOST_CLAIMS = 3  # a row that was claimed so often without a settle is poisoned: a person looks at it
 
 
@@ -54,6 +58,7 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
             .order_by("due_at", "pk")
         )
         rows = list(due.filter(claims=0, due_at__lte=now + TOGETHER)[:BATCH]) or list(due.filter(due_at__lte=now)[:1])
+        rows = _as_many_as_are_read_in_time(rows)
         pks = [row.pk for row in rows]
         until = now + timedelta(seconds=LEASE_SECONDS)
         Replacement.objects.filter(pk__in=pks).update(
@@ -69,6 +74,13 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
             nobody = timedelta(seconds=LEASE_SECONDS) if row.claims > 1 else timedelta()
             row.late = now - (due_at[row.pk] or now) + nobody
         return found
+
+
+def _as_many_as_are_read_in_time(rows: list[Replacement]) -> list[Replacement]:
+    """Leave out unanswered ones beyond the first few: each takes a reading of its own, and none may be too old to act on."""
+    unclear = [row.pk for row in rows if row.state == State.REPLACING and row.first_sent_at and not row.new_disk_id]
+    later = set(unclear[MOST_UNCLEAR:])
+    return [row for row in rows if row.pk not in later]
 
 
 def _give_back_lost_time(rows: list[Replacement], now: datetime) -> None:
@@ -104,7 +116,7 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
     closed_targets: list[int] = []
     events: list[AuditEvent] = []
     for row in rows:
-        result = results[row.pk]
+        result = results[row.pk] = _bounded(row, results[row.pk])
         fields = _fields(row, result, now)
         # An answer of the cloud is told even where the row was overtaken: it happened.
         events += result.events
@@ -132,6 +144,21 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
     Target.objects.filter(pk__in=closed_targets).update(open=False)
     record_all(events)
     return moved
+
+
+def _bounded(row: Replacement, result: Result) -> Result:
+    """Let nothing go round for ever: each stay has a deadline, and to be stopped again begins another stay."""
+    if not isinstance(result, Move) or result.to is not State.STOPPING or row.state not in STOPPED_BEFORE:
+        return result
+    passed = Transition.objects.filter(replacement=row)
+    settled = passed.filter(from_state=State.HELD).order_by("-at").values_list("at", flat=True).first()
+    again = passed.filter(from_state__in=STOPPED_BEFORE, to_state=State.STOPPING)
+    if (again.filter(at__gt=settled) if settled else again).count() < MOST_STOPS:
+        return result
+    why = f"It was stopped {MOST_STOPS} times and does not stay stopped, or the cloud does not take it for stopped."
+    code = str(result.fields.get("error_code", "")) or NOT_STAYING
+    move = held(row, f"{why} {result.note}", code=code, events=result.events)
+    return replace(move, fields=result.fields | move.fields)
 
 
 def _fields(row: Replacement, result: Result, now: datetime) -> dict[str, object]:

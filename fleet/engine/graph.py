@@ -55,8 +55,9 @@ def _untouched(note: str, code: str = "") -> Callable[[Replacement], Move]:
 
 
 def _not_stopped(row: Replacement) -> Move:
-    note = "It did not stop in time. The old system is intact; it may still stop, and is not started then."
-    return ended(Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
+    # It may still stop: then it is started again.
+    note = "It did not stop in time. The old system is intact."
+    return put_back(row, Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
 
 
 def _not_started(row: Replacement) -> Move:
@@ -65,7 +66,7 @@ def _not_started(row: Replacement) -> Move:
             row, f"The new disk is in place, and the machine did not start in 15 min. {row.note}", code=row.error_code
         )
     note = f"{row.note} The old system is intact, and the machine did not start again in 15 min."
-    return ended(Outcome(row.outcome), note, code=row.error_code)
+    return held(row, note, code=row.error_code)
 
 
 def _not_verified(row: Replacement) -> Move:

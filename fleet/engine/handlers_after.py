@@ -8,7 +8,7 @@ from itertools import groupby
 from fleet.cloud import BatchAnswer, CloudError, EcsClient
 from fleet.cloud.act import settable
 from fleet.engine.batch import Batch, later, told
-from fleet.engine.power import ask_to_start
+from fleet.engine.power import ask_to_start, cause_only
 from fleet.engine.results import Move, Result, State, Wait, ended, held
 from fleet.engine.route import onward
 from fleet.inventory.reading import Reading
@@ -110,6 +110,11 @@ def _put_back_group(
         answer = way.act(group)
     except CloudError as error:
         again = later(error, now)
+        if again is None and len(group) > 1:
+            # A refusal does not say which one it is about: each is asked for alone.
+            for row in group:
+                _put_back_group(way, [row], now, events, waits)
+            return
         for row in group:
             if again:
                 waits[row.pk] = again
@@ -134,9 +139,13 @@ def _put_back_group(
 
 
 def _go_on(row: Replacement, events: list[AuditEvent]) -> Move:
+    return Move(onward(row, State.RESTORING), _lost(row), {"restored": row.restored}, events)
+
+
+def _lost(row: Replacement) -> str:
+    """Say what the old disk carried and the new one does not, or nothing."""
     lost = [what[4:].replace("_", " ") for what in row.restored if what.startswith("not ")]
-    note = f"Could not be put back: {', '.join(lost)}." if lost else ""
-    return Move(onward(row, State.RESTORING), note, {"restored": row.restored}, events)
+    return f"Could not be put back: {', '.join(lost)}." if lost else ""
 
 
 def starting(batch: Batch) -> dict[int, Result]:
@@ -160,7 +169,7 @@ def starting(batch: Batch) -> dict[int, Result]:
 
 def _runs(row: Replacement) -> Move:
     if row.outcome in FAILED_BEFORE:
-        return ended(Outcome(row.outcome), row.note, code=row.error_code)
+        return ended(Outcome(row.outcome), cause_only(row.note), code=row.error_code)
     return Move(State.VERIFYING, "It runs again.")
 
 
@@ -185,8 +194,7 @@ def _verify(row: Replacement, reading: Reading, batch: Batch) -> Result:
     ]
     if open_points:
         return Wait(batch.pace(row), f"Not yet as asked: {', '.join(open_points)}.")
-    lost = row.note.startswith("Could not be put back")
-    note = row.note if lost else "The new disk is in use with the image asked for."
+    note = "The new disk is in use with the image asked for."
     if onward(row, State.VERIFYING) is State.AFTER:
         return Move(State.AFTER, note)
     return succeeded(row, note)
@@ -204,4 +212,4 @@ def succeeded(row: Replacement, note: str, events: Sequence[AuditEvent] = ()) ->
         image=row.image_id,
         restored=row.restored,
     )
-    return Move(State.DONE, note, {"outcome": outcome, "error_code": ""}, [*events, done])
+    return Move(State.DONE, f"{note} {_lost(row)}".strip(), {"outcome": outcome, "error_code": ""}, [*events, done])

@@ -93,4 +93,6 @@ def stopping(batch: Batch) -> dict[int, Result]:
 
 def _its_time_is_over(row: Replacement, now: datetime) -> bool:
     minutes = Policy.of(row.change.policy).force_stop_minutes
+    if row.asked_at is None:
+        return False  # nobody has asked it gracefully yet, however long it waited for that
     return bool(minutes) and not row.forced and now - row.entered_at >= timedelta(minutes=minutes)

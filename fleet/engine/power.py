@@ -9,6 +9,14 @@ from fleet.models import AuditEvent, Outcome, Replacement
 
 # Said of one machine inside an answer: it is on its way already, or the answer leaves it out. The next reading tells.
 READ_AGAIN = frozenset({"IncorrectInstanceStatus", "FleetOS.NotAnswered"})
+NOT_YET = " It does not start yet: "
+
+
+def cause_only(note: str) -> str:
+    """Return a note without what was added while the machine did not start."""
+    return note.partition(NOT_YET)[0]
+
+
 Refusal = Callable[[Replacement, str, str, list[AuditEvent]], Result]
 
 
@@ -20,10 +28,18 @@ def ask_to_stop(batch: Batch, rows: list[Replacement], *, force: bool = False) -
             return Wait(30, f"The cloud refused to force it to stop: {message}", {"error_code": code}, events)
         return ended(Outcome.FAILED_UNTOUCHED, f"The cloud refused to stop it: {message}", code=code, events=events)
 
-    fields: dict[str, object] = {"asked_at": batch.now} | ({"forced": True} if force else {})
+    def asked(row: Replacement) -> dict[str, object]:
+        fields: dict[str, object] = {"asked_at": batch.now}
+        if force:
+            fields["forced"] = True
+        elif row.asked_at is None:
+            # Its time for stopping by itself begins with the first asking, not with the wait for it.
+            fields["entered_at"] = batch.now
+        return fields
+
     note = "It did not stop by itself, and was forced to." if force else "It was asked to stop."
     action = "instance.stop_forced" if force else "instance.stop_asked"
-    good = {row.pk: Wait(batch.pace(row, since=batch.now), note, fields) for row in rows}
+    good = {row.pk: Wait(batch.pace(row, since=batch.now), note, asked(row)) for row in rows}
     return _ask(batch, rows, lambda ids: batch.client.stop_instances(ids=ids, force=force), action, good, refused)
 
 
@@ -31,8 +47,9 @@ def ask_to_start(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
     """Ask these machines to start. One that does not is asked again until the deadline of its state, and shown plainly."""
 
     def refused(row: Replacement, code: str, message: str, events: list[AuditEvent]) -> Result:
-        note = f"It does not start yet: {message}"
-        return Wait(30, note, {"asked_at": None, "error_code": code}, events)
+        if row.outcome and not row.new_disk_id:  # on its way back: why it goes back is kept, and told again in the end
+            return Wait(30, f"{cause_only(row.note)}{NOT_YET}{message}", {"asked_at": None}, events)
+        return Wait(30, f"It does not start yet: {message}", {"asked_at": None, "error_code": code}, events)
 
     good = {
         row.pk: Wait(

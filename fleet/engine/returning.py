@@ -61,5 +61,8 @@ def home(row: Replacement) -> Move:
 
 def overdue(row: Replacement) -> Move:
     """Return what becomes of a machine that did not get its power state back in time."""
-    note = "It did not start again in 15 min. The old system is intact."
-    return ended(Outcome(row.outcome or Outcome.FAILED_UNTOUCHED), note, code=row.error_code)
+    note = f"It did not start again in 15 min; the old system is intact. {row.note}"
+    outcome = row.outcome or Outcome.FAILED_UNTOUCHED
+    # A machine that we stopped and that stands still is a person's business, whatever was to become of it.
+    fields = {"held_from": State.STARTING, "returning": False, "outcome": outcome, "error_code": row.error_code}
+    return Move(State.HELD, note, fields)

@@ -50,11 +50,10 @@ def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
         open_rows, stopped = _through_the_gates(batch, change_rows)
         results |= stopped
         cleared += open_rows
-    granted = take(
-        batch.account, batch.region, ACTION, wanted=len(cleared), limit=batch.account.replace_quota, now=batch.now
-    )
+    now = batch.clock.now()
+    granted = take(batch.account, batch.region, ACTION, wanted=len(cleared), limit=batch.account.replace_quota, now=now)
     for row in cleared[granted:]:
-        opens = next_minute(batch.now) - batch.now
+        opens = next_minute(now) - now
         results[row.pk] = Wait(
             opens.total_seconds(), "The quota of this minute is used up; it goes on in the next one."
         )
@@ -84,13 +83,23 @@ def _by_change(rows: list[Replacement]) -> Iterable[list[Replacement]]:
 
 def _through_the_gates(batch: Batch, rows: list[Replacement]) -> tuple[list[Replacement], dict[int, Result]]:
     # Read now, and not with the claim: a gate may have closed in between.
+    now = batch.clock.now()
     change = Change.objects.get(pk=rows[0].change_id)
     account = Account.objects.get(pk=batch.account.pk)
-    leaves = approved_leaves(change, batch.now)
+    leaves = approved_leaves(change, now)
     stopped: dict[int, Result] = {}
     for row in rows:
-        if why := closed(row, change, account, leaves, batch.now):
-            stopped[row.pk] = _stopped(row, change, why, batch.now)
+        reading = batch.reading(row)
+        # As the cloud shows them now, and not as the mirror had them when the row was claimed.
+        row.instance.tags = dict(reading.tags)
+        if reading.locks and row.first_sent_at is None:
+            said = f"The provider has locked it ({', '.join(reading.locks)}). Its disk was not touched."
+            code = "InstanceLockedForSecurity" if "security" in reading.locks else ""
+            stopped[row.pk] = put_back(row, Outcome.FAILED_UNTOUCHED, said, code=code)
+        elif why := closed(row, change, account, leaves, now):
+            stopped[row.pk] = _stopped(row, change, why, now)
+        elif change.aborted_at and row.first_sent_at is None:
+            stopped[row.pk] = _back(row, "The change was ended.", batch.now)
         elif change.state == ChangeState.PAUSED and row.first_sent_at is None:
             stopped[row.pk] = _back(row, "The change is paused.", batch.now)
     return [row for row in rows if row.pk not in stopped], stopped

@@ -83,8 +83,7 @@ def _conclude(row: Replacement, state: State, step: Step, said: Said, batch: Bat
 
 def _good(row: Replacement, state: State, said: Said) -> Move:
     if state is State.AFTER:
-        note = row.note if row.note.startswith("Could not be put back") else f"It serves. {said.words}"
-        return succeeded(row, note, said.events)
+        return succeeded(row, f"It serves. {said.words}", said.events)
     return _with(Move(onward(row, State.BEFORE), said.words), said)
 
 

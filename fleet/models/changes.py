@@ -79,6 +79,7 @@ class Change(models.Model):
     started_at = models.DateTimeField(null=True)
     started_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     finished_at = models.DateTimeField(null=True)
+    aborted_at = models.DateTimeField(null=True, help_text="Ended by a person: what was not sent by then never is")
 
     wave = models.PositiveIntegerField(default=0)
     wave_opened_at = models.DateTimeField(null=True)

@@ -91,13 +91,14 @@ def _parts(context: dict[str, Any]) -> list[Part]:
     allowed = sorted(name for name, act in context["may"].items() if act.allowed)
     state = [
         change.state,
+        change.aborted_at is not None,
         change.waits_for,
         str(change.hold_until),
         change.holds_for_person,
         context["rest_approved"],
         allowed,
         # These stand in the sentence of a stopped change and of one that ended.
-        [n.moving, n.c.held, n.c.queued] if change.state != ChangeState.RUNNING else [],
+        [n.moving, n.c.held, n.c.queued] if change.state != ChangeState.RUNNING or change.aborted_at else [],
     ]
     causes = [[one.key, one.cluster.machines, [b.act for b in one.buttons], one.redraft] for one in context["clusters"]]
     retries = [[one.pk] for one in context["retries"]]

@@ -91,7 +91,7 @@ def test_a_stopped_run_shows_cause_and_next_act_first_and_is_settled_by_keyboard
 
     keys.go(give_up)
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("2 machines count as failed: 2 with what was done as the record says")
+    expect(dialog).to_contain_text("2 machines count as failed: 2 past the line of no return, left as they stand")
     assert faults_of(page) == []
     keys.press("Escape")
     expect(dialog).to_be_hidden()
@@ -143,7 +143,7 @@ def test_without_a_script_every_act_is_a_page_with_its_effect(
     page = open_window("operator", java_script_enabled=False)
     page.goto(f"/changes/{running.pk}")
     page.locator("#do-pause").click()
-    expect(page.locator(".run-effect")).to_contain_text("2 wait.")
+    expect(page.locator(".run-effect")).to_contain_text("2 machines wait.")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#run-state")).to_contain_text("Paused.")
     running.refresh_from_db()

@@ -28,7 +28,7 @@ NOT_SIGNED = {
     "title", "reason", "ticket", "rollback_plan", "check_note", "quorum_reasons", "waits_for",
     # Where it came from, who moved it and when.
     "author_id", "copied_from_id", "undoes_id", "created_at", "edited_at", "submitted_at", "checked_at", "started_at",
-    "started_by_id", "finished_at", "start_at", "scheduled_by_id",
+    "started_by_id", "finished_at", "aborted_at", "start_at", "scheduled_by_id",
     # An approval bears these beside the digest.
     "revision", "round", "approvals_needed", "approved_until", "spec_digest",
     # How far it has come.

@@ -1,8 +1,10 @@
 """What tests of runs ask and do again and again."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -57,3 +59,14 @@ def no_quota() -> Iterator[None]:
     yield
     for pk, quota in kept.items():
         Account.objects.filter(pk=pk).update(replace_quota=quota)
+
+
+class RunningClock(ManualClock):
+    """A clock that goes on while it is looked at, and can be moved besides."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        return self.moment + timedelta(seconds=time.monotonic() - self._began)

@@ -170,8 +170,8 @@ def test_what_does_not_come_back_is_said(fleet: Emulator, clock: ManualClock) ->
     fleets.drive(clock, steps=1200)
 
     row = rows(change).get()
-    assert (row.state, row.outcome) == (State.FAILED, Outcome.FAILED_UNTOUCHED)
-    assert row.note == "It did not start again in 15 min. The old system is intact."
+    assert (row.state, row.held_from, row.outcome) == (State.HELD, State.STARTING, Outcome.FAILED_UNTOUCHED)
+    assert row.note.startswith("It did not start again in 15 min; the old system is intact.")
 
 
 def test_time_in_which_nobody_worked_is_not_held_against_a_machine(fleet: Emulator, clock: ManualClock) -> None:

@@ -1,9 +1,14 @@
 """Clusters of causes: what an operator reads, with the next act."""
 
+import json
+from typing import Any
+
 import pytest
 
 from fleet.changes import effects, settling
-from fleet.engine.causes import clusters, rows_of
+from fleet.cloud import CloudError, EcsClient, Verdict
+from fleet.emulator.errors import DATA
+from fleet.engine.causes import cause_of, clusters, rows_of
 from fleet.engine.results import State
 from fleet.lib.clock import ManualClock
 from fleet.models import Outcome
@@ -64,3 +69,58 @@ def test_giving_up_an_untouched_machine_starts_it_first(fleet: Emulator, clock: 
     fleets.drive(clock)
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: 1}
     assert fleet.call("GET", f"instances/{machine.instance_id}")["Status"] == "Running"
+
+
+# Waited for, or of calls that we do not make: no machine ends with these.
+NOBODY_ENDS_WITH = {"DiskCreatingSnapshot", "InvalidParameter"}
+
+
+def test_every_refusal_of_the_reference_is_told_in_words_of_its_own() -> None:
+    errors = json.loads((DATA / "edition_2018.json").read_text())["errors"]
+    codes = {code for code, _, _ in errors.values()} - NOBODY_ENDS_WITH
+    assert len(codes) > 20
+    for code in sorted(codes):
+        cause = cause_of(code, State.FAILED, Outcome.FAILED_UNTOUCHED, past_the_line=False)
+        assert not cause.words.startswith("The cloud refused"), code
+        assert cause.next_act.endswith("."), code
+
+
+def test_a_refusal_after_a_lost_answer_does_not_hide_that_it_was_lost() -> None:
+    cause = cause_of("QuotaExceed.BuyImage", State.HELD, "", past_the_line=True, held_from=State.REPLACING)
+    assert cause.words == "What was done is not certain; then the cloud said: the quota of the image is used up"
+    assert cause.acts == ("look_again", "ask_retry", "give_up")
+
+
+def test_the_cause_is_kept_while_the_machine_does_not_start_again(fleet: Emulator, clock: ManualClock) -> None:
+    fleet.faults(
+        {"kind": "error", "code": "QuotaExceed.BuyImage", "action": "ReplaceSystemDisk", "times": 0},
+        {"kind": "error", "code": "OperationDenied.NoStock", "action": "StartInstances", "times": 1},
+    )
+    change = run(1, clock, policy=fleets.Policy(max_in_flight=1, failures_allowed=9))
+    fleets.drive(clock)
+
+    row = rows(change).get()
+    assert (row.outcome, row.error_code) == (Outcome.FAILED_UNTOUCHED, "QuotaExceed.BuyImage")
+    assert "does not start yet" not in row.note
+
+
+def test_one_refused_disk_does_not_cost_the_others_their_snapshot_policy(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = [machine for machine in fleets.plain(30) if machine.disk_snapshot_policy][:3]
+    change = run(machines, clock, policy=fleets.Policy(max_in_flight=3, failures_allowed=9))
+    apply = EcsClient.apply_auto_snapshot_policy
+    bad: list[str] = []
+
+    def picky(self: EcsClient, *, policy_id: str, disk_ids: list[str]) -> Any:
+        bad[:] = bad or disk_ids[:1]
+        if bad[0] in disk_ids:
+            raise CloudError(code="InvalidDiskCategory.NotSupported", message="No.", verdict=Verdict.REFUSED)
+        return apply(self, policy_id=policy_id, disk_ids=disk_ids)
+
+    monkeypatch.setattr(EcsClient, "apply_auto_snapshot_policy", picky)
+    fleets.drive(clock)
+
+    assert sorted("snapshot_policy" in row.restored for row in rows(change)) == [False, True, True]
+    told = ["Could not be put back: snapshot policy." in row.note for row in rows(change)]
+    assert sorted(told) == [False, False, True]

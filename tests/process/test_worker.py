@@ -124,6 +124,21 @@ def test_runner_does_the_same_work_and_stops_when_asked(committed_db: CommittedD
         assert time.monotonic() - begin < 10
 
 
+def test_runner_outlives_its_connection_to_the_database(committed_db: CommittedDatabase, var: Path) -> None:
+    with worker(folder=var, command=("runner",)) as runner:
+        for _ in range(2):
+            wait_for_another_beat(seconds=20, log=var / "worker.log")
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                )
+        wait_for_another_beat(seconds=20, log=var / "worker.log")
+
+        os.kill(runner, signal.SIGTERM)
+        assert wait_until_gone(folder=var, seconds=10) == []
+
+
 def test_workers_that_start_together_make_each_schedule_once(committed_db: CommittedDatabase) -> None:
     def start() -> None:
         try:

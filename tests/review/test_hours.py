@@ -231,6 +231,19 @@ def test_a_planner_who_lost_the_role_starts_nothing(here: World) -> None:
     assert state(change) == ChangeState.EXPIRED
 
 
+def test_a_planner_who_was_deactivated_starts_nothing(here: World) -> None:
+    change = approved(here)
+    scheduling.schedule(actor=here.author, change_id=change.pk, at=NOON + HOUR, now=here.now)
+    here.author.is_active = False
+    here.author.save()
+    here.clock.advance(3600)
+
+    assert scheduling.start_due(here.now) == 0
+    change.refresh_from_db()
+    assert change.state == ChangeState.APPROVED
+    assert "was deactivated. Start it yourself, or plan it anew." in change.waits_for
+
+
 def test_when_a_start_cannot_be_planned(here: World) -> None:
     change = approved(here, not_after=NOON + 5 * HOUR)
     calendar(start=2, end=3)

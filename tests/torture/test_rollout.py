@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 A_LAP = 20  # kills; a longer run is more laps, each with a fleet of its own
 MACHINES = 240
 IN_FLIGHT = 40
-# In one state, though no fault is in force any more: as long as the lease of one that was killed.
-STAYS = timedelta(seconds=30)
+# In one state, though no fault is in force any more: longer than the lease of one that was killed, or a minute's quota.
+STAYS = timedelta(seconds=75)
 MOST_TURNS = 40
 REFUSALS = (
     "Throttling.User", "ServiceUnavailable", "InternalError", "IdempotentProcessing", "InvalidOperation.Conflict",

@@ -158,7 +158,7 @@ def test_the_guard_is_lifted_by_two_and_set_by_one(prod: Account, admin: Client,
 
 @pytest.mark.parametrize("moved", [{"endpoint": "127.0.0.1:9999"}, {"edition": "2018"}])
 def test_another_place_or_key_switches_execution_off(prod: Account, admin: Client, moved: dict[str, str]) -> None:
-    Account.objects.filter(pk=prod.pk).update(executes=True)
+    Account.objects.filter(pk=prod.pk).update(executes=True, guard_lifted=True)
     same = {
         "name": "prod",
         "edition": "2026",
@@ -168,21 +168,22 @@ def test_another_place_or_key_switches_execution_off(prod: Account, admin: Clien
     }
     assert admin.post(url("account", prod.pk), same).status_code == 302
     prod.refresh_from_db()
-    assert (prod.executes, prod.replace_quota) == (True, 9)
+    assert (prod.executes, prod.guard_lifted, prod.replace_quota) == (True, True, 9)
     assert admin.post(url("account", prod.pk), same | moved).status_code == 302
     prod.refresh_from_db()
     assert not prod.executes
+    assert prod.guard_lifted == ("endpoint" not in moved)
 
 
 def test_a_replaced_key_is_destroyed(prod: Account, admin: Client) -> None:
     key = {"access_key_id": "first", "access_key_secret": SECRET}
     assert admin.post(url("account-credential", prod.pk), key).status_code == 302
-    Account.objects.filter(pk=prod.pk).update(executes=True)
+    Account.objects.filter(pk=prod.pk).update(executes=True, guard_lifted=True)
     answer = admin.post(url("account-credential", prod.pk), key | {"access_key_secret": ""})
     assert answer.status_code == 422
     assert admin.post(url("account-credential", prod.pk), key | {"access_key_secret": "other"}).status_code == 302
     prod.refresh_from_db()
-    assert not prod.executes
+    assert (prod.executes, prod.guard_lifted) == (False, False)
     old = SealedSecret.objects.order_by("created_at")[0]
     assert (old.sealed, bool(old.destroyed_at)) == ("", True)
     assert SECRET not in json.dumps(list(AuditEvent.objects.values_list("data", flat=True)))
