@@ -101,8 +101,8 @@ def _refused(group: list[Replacement], asking: str, error: CloudError, batch: Ba
     if again := later(error, batch.now):
         return Said(Word.NOT_YET, again.note, again.seconds)
     if error.code in TOKEN_CODES:
-        Replacement.objects.filter(step_id=asking).update(step_id="")
-        return Said(Word.NOT_YET, "The cloud does not know the call any more; it is sent anew.", 1)
+        # The token is known, with other machines: one has left the group after a call whose answer was lost.
+        return Said(Word.UNKNOWN, "The command was sent before, and nobody knows what came of it.", code=error.code)
     if len(group) > 1:
         Replacement.objects.filter(step_id=asking).update(step_id=ALONE)
         return Said(Word.NOT_YET, "One machine of the call was refused; each is asked alone.", 0)

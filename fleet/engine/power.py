@@ -9,6 +9,8 @@ from fleet.models import AuditEvent, Outcome, Replacement
 
 # Said of one machine inside an answer: it is on its way already, or the answer leaves it out. The next reading tells.
 READ_AGAIN = frozenset({"IncorrectInstanceStatus", "FleetOS.NotAnswered"})
+# Said of a whole call for the sake of one of its machines.
+OF_ONE = ("InvalidInstance", "IncorrectInstance", "Instance", "OperationDenied")
 NOT_YET = " It does not start yet: "
 
 
@@ -74,7 +76,15 @@ def _ask(
     try:
         answer = call([row.instance.instance_id for row in rows])
     except CloudError as error:
-        return {row.pk: later(error, batch.now) or refused(row, error.code, error.message, []) for row in rows}
+        if again := later(error, batch.now):
+            return dict.fromkeys((row.pk for row in rows), again)
+        if len(rows) > 1 and error.code.startswith(OF_ONE):
+            # A refusal of the whole does not say whose it is: halves, until it is alone.
+            halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+            return _ask(batch, halves[0], call, action, good, refused) | _ask(
+                batch, halves[1], call, action, good, refused
+            )
+        return {row.pk: refused(row, error.code, error.message, []) for row in rows}
     verdicts = {verdict.instance_id: verdict for verdict in answer.verdicts}
     results: dict[int, Result] = {}
     for row in rows:

@@ -84,3 +84,16 @@ def test_many_lost_calls_are_sent_again_though_each_is_read_alone(fleet: Emulato
     loop.step(clock)
 
     assert len(fleet.journal(action="ReplaceSystemDisk")) > 60
+
+
+def test_one_machine_for_whose_sake_a_call_is_refused_does_not_fail_the_others(
+    fleet: Emulator, clock: ManualClock
+) -> None:
+    machines = fleets.plain(9)
+    refused = {"kind": "error", "code": "InvalidInstanceId.NotFound", "action": "StopInstances", "times": 0}
+    fleet.faults(refused | {"instance": machines[4].instance_id})
+    change = run(machines, clock, policy=AT_ONCE)
+    fleets.drive(clock, steps=1500)
+
+    assert outcomes(change) == {Outcome.SUCCEEDED: 8, Outcome.FAILED_UNTOUCHED: 1}
+    assert len(fleet.journal(action="StopInstances")) <= 10
