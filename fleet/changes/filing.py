@@ -23,7 +23,7 @@ from fleet.changes.refused import Refused
 from fleet.changes.targets import Miss, left_out, permitted, sorted_out
 from fleet.inventory.queries import OneOf
 from fleet.lib.canonical import canonical_json
-from fleet.models import Account, Change, Instance, Role, Target, User
+from fleet.models import Account, Change, Instance, Role, Snapshot, Target, User
 
 MOST_BYTES = 16 * 1024 * 1024
 ABOUT = ("title", "reason", "ticket", "rollback_plan")
@@ -98,8 +98,9 @@ def read(content: bytes) -> Filed:
 def upload(*, actor: User, content: bytes, now: datetime) -> Change:
     """Make a draft of a file. Machines that are unknown or gone are left out of it, and listed there.
 
-    Refused as a whole: a file with faults (Unfit), a machine in an account in which the actor is no operator. A password is
-    never in a file: where the login asks for one it is set anew on the draft.
+    Refused as a whole: a file with faults (Unfit), a machine in an account in which the actor is no operator, a snapshot that
+    is not what a change took of that very machine. A password is never in a file: where the login asks for one it is set anew
+    on the draft.
     """
     file = read(content)
     may = permitted(actor, Role.OPERATOR)
@@ -126,14 +127,40 @@ def upload(*, actor: User, content: bytes, now: datetime) -> Change:
         setattr(change, name, value)
     places = {key_of((one.account_id, one.region)) for one in wanted}
     change.images = {place: image for place, image in change.images.items() if place in places}
+    put_back = {one.pk: snapshots[one.pk] for one in wanted if snapshots[one.pk]}
+    if put_back:
+        change.undoes = _undone(put_back, change, machines=len(wanted))
     change.save()
-    put_back = list(change.targets.filter(instance__in=[pk for pk, kept in snapshots.items() if kept]))
-    for target in put_back:
-        target.snapshot_id = snapshots[target.instance_id]
-    Target.objects.bulk_update(put_back, ["snapshot_id"])
+    targets = list(change.targets.filter(instance__in=put_back))
+    for target in targets:
+        target.snapshot_id = put_back[target.instance_id]
+    Target.objects.bulk_update(targets, ["snapshot_id"])
     data = {"spec": file.digest, "machines": len(wanted), "left_out": len(misses)}
     record(action="change.uploaded", actor=actor, subject=str(change), change=change, data=data)
     return change
+
+
+def _undone(put_back: dict[int, str], change: Change, *, machines: int) -> Change:
+    """Return the change that a file puts back, from machines to snapshots; Unfit where it is not the undo of one change.
+
+    A file is typed by anybody: without this it could put on a machine what the disk of another one held.
+    """
+    taken = Snapshot.objects.filter(OneOf("snapshot_id", put_back.values()), replacement__isnull=False)
+    rows = taken.values_list("instance_id", "snapshot_id", "replacement__change_id")
+    own = {(machine, snapshot): undone for machine, snapshot, undone in rows}
+    undone = {own[pair] for pair in put_back.items() if pair in own}
+    faults = []
+    if put_back.items() - own.keys():
+        faults.append("A machine is to get a snapshot that no change took of it. Take its line out.")
+    if len(undone) > 1:
+        faults.append("The snapshots were taken by several changes. Make a file for each of these.")
+    if len(put_back) < machines:
+        faults.append("Some machines get a snapshot back and others do not. Make a file for each kind.")
+    if change.image_id:
+        faults.append("The file names an image, and snapshots to put back. Leave one of the two empty.")
+    if faults:
+        raise Unfit(faults)
+    return Change.objects.get(pk=undone.pop())
 
 
 def _no_float(text: str) -> Any:

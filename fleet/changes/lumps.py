@@ -25,6 +25,7 @@ from django.db.models.lookups import Exact, GreaterThan
 from fleet.models import Change, Snapshot
 
 NAMED = 3  # names of machines that are carried along
+UNKNOWN_SYSTEM = "The former system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,16 @@ class First(ArrayAgg):
 def with_parts(change: Change) -> "QuerySet[Any]":
     """Return the change's targets with `parts`, all that decides to which group a machine belongs, in the order of Lump."""
     of_snapshot = Snapshot.objects.filter(account=OuterRef("instance__account"), snapshot_id=OuterRef("snapshot_id"))
-    put_back = (_text(Subquery(of_snapshot.values(name)[:1])) for name in ("os_name", "os_type"))
+    # Asked of the machine and not of the change: nothing is put back that a review does not show. A snapshot that says nothing
+    # of its system, or is not known, still shows as one.
+    put_back = (
+        Case(
+            When(snapshot_id="", then=Value("")),
+            default=_text(NullIf(Subquery(of_snapshot.values(name)[:1]), Value("")), Value(unknown)),
+            output_field=TextField(),
+        )
+        for name, unknown in (("os_name", UNKNOWN_SYSTEM), ("os_type", ""))
+    )
     image_was = _text(KT("seen__image_id"), "instance__image_id")
     return change.targets.annotate(
         name=Coalesce(NullIf("instance__name", Value("")), "instance__instance_id"),
@@ -83,7 +93,7 @@ def with_parts(change: Change) -> "QuerySet[Any]":
             _if(Exact(_text(KT("seen__status"), "instance__status"), "Running"), True, False),
             _if(GreaterThan(_text(KT("seen__snapshot_policy")), ""), True, False),
             _if(Q(seen__has_key="disk_tags") & ~Q(seen__disk_tags={}), True, False),
-            *(put_back if change.undoes_id else (Value(""), Value(""))),
+            *put_back,
             Func(
                 "findings",
                 function="jsonb_path_query_array",

@@ -25,7 +25,7 @@ class Machine(NamedTuple):
     """What is known of a machine at one moment. `disk_size` is GiB.
 
     `elsewhere` is the number of another open change that it is in, `lock` the key of its lock in force, `snapshot_id` what is
-    to be put back on it.
+    to be put back on it; only then `instance` is the key of its row, to hold against that of the snapshot.
     """
 
     disk_size: int
@@ -54,6 +54,7 @@ class Machine(NamedTuple):
     elsewhere: int | None = None
     lock: int | None = None
     snapshot_id: str = ""
+    instance: int | None = None
 
 
 def machine_of(
@@ -93,6 +94,7 @@ def machine_of(
         elsewhere=elsewhere,
         lock=lock.pk if lock is not None and holds(lock, now) else None,
         snapshot_id=snapshot_id,
+        instance=instance.pk if snapshot_id else None,
     )
 
 
@@ -130,6 +132,7 @@ def with_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
         "elsewhere": F("_other__change_id"),
         "lock": Case(When(Q(_lock__expires_at=None) | Q(_lock__expires_at__gt=now), then=F("_lock__pk"))),
         "snapshot_id": F("snapshot_id"),
+        "instance": Case(When(~Q(snapshot_id=""), then=F("instance_id"))),
     }
     columns = {f"m_{name}": found.get(name, F(f"instance__{name}")) for name in Machine._fields}
     return targets.annotate(**columns).values_list(*COLUMNS)

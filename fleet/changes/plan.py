@@ -173,6 +173,9 @@ def _put_back(machine: Machine, around: Surroundings) -> tuple[Image | None, lis
     if snapshot is None or snapshot.gone_at or snapshot.expires_at <= around.now:
         why = "The snapshot of its former disk is no longer kept"
         return None, [block("snapshot_gone", why, "Leave it out: what was on that disk cannot be put back.")]
+    if snapshot.instance_id != machine.instance:
+        why = "The snapshot to be put back was taken of another machine"
+        return None, [block("snapshot_foreign", why, "Leave it out: it would get what another machine's disk held.")]
     if snapshot.ready_at is None:
         why = "The snapshot of its former disk is still being made"
         return None, [block("snapshot_unfinished", why, "Wait until it is done, or leave it out.")]

@@ -20,6 +20,9 @@ def imaging(batch: Batch) -> dict[int, Result]:
 def _image(row: Replacement, snapshot: Snapshot | None, batch: Batch) -> Result:
     if snapshot is None or snapshot.gone_at or snapshot.expires_at <= batch.now:
         return _failed(row, "The snapshot that was to be put back is gone.", "InvalidSnapshotId.NotFound")
+    # Refused at upload and at submit already: what another disk held must not get here by any way.
+    if snapshot.instance_id != row.instance_id:
+        return _failed(row, "The snapshot that was to be put back is another machine's.", "InvalidSnapshotId.NotFound")
     if batch.lease_left() < 2 * SECONDS_A_CALL:
         return Wait(0, "It waits for its turn.")
     # Read first: an image whose answer was lost is found by its snapshot.

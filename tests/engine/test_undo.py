@@ -106,3 +106,25 @@ def test_a_lost_answer_makes_no_second_image(fleet: Emulator, clock: ManualClock
     tokens = {call["client_token"] for call in fleet.journal(action="CreateImage")}
     assert len(tokens) == 1
     assert rows(undo).get().state == State.DONE
+
+
+def test_a_snapshot_of_another_machine_is_never_put_back(fleet: Emulator, clock: ManualClock) -> None:
+    machines = fleets.plain(2)
+    change = run(machines, clock, policy=POLICY, snapshot_days=7)
+    fleets.drive(clock)
+    mine, other = rows(change)
+    undo = undoing.draft_undo(actor=operator(), change_id=change.pk, replacement_ids=[mine.pk], now=clock.now())
+    Change.objects.filter(pk=undo.pk).update(reason="The new system does not do.")
+    drafting.submit(actor=operator(), change_id=undo.pk, now=clock.now())
+    fleets.check_all(clock)
+    undo.refresh_from_db()
+    fleets.approve(undo, clock)
+    running.start(actor=operator(), change_id=undo.pk, now=clock.now())
+    # Behind everything that would have said no before.
+    Snapshot.objects.filter(replacement=mine).update(instance=other.instance)
+    fleets.drive(clock)
+
+    row = rows(undo).get()
+    assert (row.outcome, row.error_code) == (Outcome.FAILED_UNTOUCHED, "InvalidSnapshotId.NotFound")
+    assert "another machine's" in row.note
+    assert fleet.journal(action="CreateImage") == []
