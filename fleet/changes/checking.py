@@ -4,10 +4,12 @@ Run by the worker, in batches that a kill can interrupt at any point: a change i
 settled under it, and whoever was overtaken changes nothing.
 """
 
+import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from fleet.audit.trail import record
 from fleet.changes import quorum
@@ -20,13 +22,16 @@ from fleet.lib.clock import Clock
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, Contributor, Instance, Login, Target
 
+logger = logging.getLogger(__name__)
+
 BATCH = 100
 LEASE = timedelta(seconds=60)
 TRY_AGAIN = timedelta(seconds=5)
+MOST_CLAIMS = 3  # without a batch that was settled, before a mistake of ours goes back to the author
 
 
-def check_due(clock: Clock) -> bool:
-    """Check one change that is due, as far as one claim goes; say whether there was one."""
+def check_due(clock: Clock, *, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Check one change that is due, batch by batch until `stop` says so; say whether there was one."""
     change = _claim(clock)
     if change is None:
         return False
@@ -35,9 +40,16 @@ def check_due(clock: Clock) -> bool:
         while targets := _next_batch(change):
             if not _check_batch(change, targets, clock):
                 return True
+            if stop():
+                _let_go(change, clock)
+                return True
         _conclude(change, clock)
     except CloudError as error:
         _postpone(change, error, clock)
+    except Exception:
+        # A mistake of ours must not keep the worker from the machines of other changes.
+        logger.exception("Checking change %d failed", change.pk)
+        _stumble(change, clock)
     return True
 
 
@@ -72,8 +84,20 @@ def _refresh_surroundings(change: Change, clock: Clock) -> None:
             refresh_key_pairs(one.account, one.region, [change.key_pair], clock)
 
 
+def _mine(change: Change) -> QuerySet[Change]:
+    """Return the claimed change as long as nobody has overtaken us."""
+    return Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING)
+
+
+def _let_go(change: Change, clock: Clock) -> None:
+    """Leave the rest to whoever comes next: the change is due at once."""
+    _mine(change).update(due_at=clock.now())
+
+
 def _next_batch(change: Change) -> list[Target]:
-    rows = change.targets.select_related("instance", "instance__account").order_by("position")
+    # Place by place: the machines of a batch that are in one place are read in one call.
+    places = ("instance__account_id", "instance__region", "position", "pk")
+    rows = change.targets.select_related("instance", "instance__account").order_by(*places)
     return list(rows[change.checked : change.checked + BATCH])
 
 
@@ -89,10 +113,7 @@ def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
         target.leaf_digest = leaf_digest(target)
         target.findings = [[problem.code, str(problem.severity), problem.why] for problem in judged.problems]
     with transaction.atomic():
-        moved = Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING).update(
-            checked=F("checked") + len(targets), due_at=now + LEASE, claims=0
-        )
-        if not moved:
+        if not _mine(change).update(checked=F("checked") + len(targets), due_at=now + LEASE, claims=0):
             return False
         Target.objects.bulk_update(targets, ["seen", "leaf_digest", "findings"])
     change.checked += len(targets)
@@ -174,17 +195,30 @@ def _refusal(target: Target) -> tuple[str, str] | None:
 def _postpone(change: Change, error: CloudError, clock: Clock) -> None:
     """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
     now = clock.now()
-    mine = Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING)
     if error.verdict is not Verdict.REFUSED:
         wait = (
             timedelta(seconds=60 - now.second) if error.verdict is Verdict.WAIT else TRY_AGAIN * min(change.claims, 12)
         )
-        mine.update(due_at=now + wait, check_note=f"The cloud does not answer ({error.code}); it is asked again.")
+        words = f"The cloud does not answer ({error.code}); it is asked again."
+        _mine(change).update(due_at=now + wait, check_note=words)
         return
-    with transaction.atomic():
-        current = locked(change.pk)
-        if current.lease == change.lease and current.state == ChangeState.CHECKING:
-            current.due_at = None
-            _back_to_draft(
-                current, (error.code, f"the cloud refused to show them: {error.message}"), current.targets.count()
-            )
+    _give_back(change, error.code, f"the cloud refused to show them: {error.message}")
+
+
+def _stumble(change: Change, clock: Clock) -> None:
+    """Try again after a mistake of ours; after the third time in a row a person sees it."""
+    if change.claims < MOST_CLAIMS:
+        words = "The check met an error of Fleet OS itself; it is tried again."
+        _mine(change).update(due_at=clock.now() + TRY_AGAIN * change.claims, check_note=words)
+        return
+    why = f"Fleet OS itself met an error, {MOST_CLAIMS} times in a row, and its log says which. Show an administrator."
+    _give_back(change, "InternalError", why)
+
+
+@transaction.atomic
+def _give_back(change: Change, code: str, why: str) -> None:
+    """Send a change that cannot be checked back to draft, unless somebody has overtaken us."""
+    current = locked(change.pk)
+    if current.lease == change.lease and current.state == ChangeState.CHECKING:
+        current.due_at = None
+        _back_to_draft(current, (code, why), current.targets.count())

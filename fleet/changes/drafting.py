@@ -177,6 +177,7 @@ def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
     change.targets.update(open=True)
     change.state, change.submitted_at, change.check_note = ChangeState.CHECKING, now, ""
     change.checked, change.checked_at, change.due_at, change.claims = 0, None, now, 0
+    change.lease += 1  # a check of what was submitted before may still be under way: it is overtaken
     change.save()
     _contributes(change, actor)
     async_task("fleet.worker.tick")

@@ -177,6 +177,7 @@ def reopen(change: Change, *, void_reason: str, now: datetime) -> None:
     change.approvals_needed, change.quorum_reasons, change.round = 1, [], 1
     change.start_at, change.scheduled_by, change.waits_for = None, None, ""
     change.edited_at = now
+    change.lease += 1  # whoever checks it still is overtaken
     change.save()
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=change.author)
 
