@@ -58,6 +58,7 @@ def follows_context(change: Change, form: DraftForm, plan: Plan, now: datetime) 
         "form": form,
         "plan": plan,
         "wish": wish,
+        "judged": bool(wish.image_id or change.undoes_id),
         "now": now,
         "disks": drawn,
         "reasons": [_reason(cause, drawn.least, wish) for cause in plan.refused],

@@ -120,3 +120,22 @@ def test_who_may_see_only_some_machines_sees_those_and_drafts_nothing_without_th
 def test_the_run_leads_to_it_where_snapshots_were_taken(done: Change, operator: Client) -> None:
     assert f"{url()}?change={done.pk}" in operator.get(reverse("change", args=[done.pk])).text
     assert operator.get(f"{url()}?change={done.pk}&page=9").status_code == 200
+
+
+def test_the_draft_of_an_undo_says_what_becomes_of_each_machine_and_asks_for_no_image(
+    done: Change, operator: Client
+) -> None:
+    Instance.objects.update(tags={"fleet-os": "allowed"})
+    done.targets.update(open=False)
+    operator.post(url(), {"change": done.pk, "all": "yes"})
+    undo = Change.objects.get(undoes=done)
+    page = operator.get(reverse("draft", args=[undo.pk])).text
+    assert "Choose an image" not in page
+    assert 'name="image_id"' not in page
+    assert f'before <a href="{reverse("change", args=[done.pk])}">#{done.pk}</a>' in page
+    assert 'aria-label="Of 2 machines' in page
+    assert "Still to come: a reason." in page
+    live = operator.post(reverse("draft-follows", args=[undo.pk]), {"login": "image"}, headers={"HX-Request": "true"})
+    assert 'aria-label="Of 2 machines' in live.text
+    viewer = signed_in(person("viewer", Role.VIEWER))
+    assert "the system from before" in viewer.get(reverse("change", args=[undo.pk])).text
