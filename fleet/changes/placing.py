@@ -1,7 +1,7 @@
 """One chosen image in many places: an image id belongs to a region of an account, and each place may know it by another.
 
 What a person chose for a place counts there; else the same id; else its copy (the account's own, with the same name, system,
-architecture and size); else none, and then every machine there is blocked.
+architecture and size) that can be used; else none, and then every machine there is blocked.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +16,7 @@ from fleet.models import Change, ChangeState, Image, Target
 Place = tuple[int, str]  # account id and region
 How = Literal["same", "copied", "chosen", ""]
 
+USABLE = ("Available", "Deprecated")  # a deprecated image still is; one that is being made or has failed is not
 COPIED = ("self", "others")  # whose images get copied; the provider's have one id everywhere
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -71,7 +72,7 @@ def _in_place(image_id: str, chosen: str, kinds: set[tuple[object, ...]], here: 
         return Placed(by_id.get(chosen), "chosen")
     if image_id in by_id:
         return Placed(by_id[image_id], "same")
-    copies = [row for row in here if row.owner == "self" and _kind(row) in kinds]
+    copies = [row for row in here if row.owner == "self" and row.status in USABLE and _kind(row) in kinds]
     if copies:
         return Placed(max(copies, key=lambda row: (row.created_at or _LONG_AGO, row.image_id)), "copied")
     return Placed(None, "")

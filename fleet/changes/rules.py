@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from fleet.changes.editions import Edition
 from fleet.changes.machine import Machine
-from fleet.changes.placing import Place
+from fleet.changes.placing import USABLE, Place
 from fleet.changes.problems import Problem, block
 from fleet.lib.secret import Secret
 from fleet.models import Image, Instance, Login
@@ -89,8 +89,7 @@ def _refusals(
 ) -> Iterator[Problem]:
     if machine.gone:
         yield block("InvalidInstanceId.NotFound", "The machine no longer exists", "Leave it out.")
-    # A deprecated image can still be used; one that is being made or has failed cannot.
-    if image is None or image.gone_at or image.status not in ("Available", "Deprecated"):
+    if image is None or image.gone_at or image.status not in USABLE:
         where = f" in {machine.region}" if wish.image_id else ""
         do = "Choose an image that exists there." if wish.image_id else "Choose an image."
         yield block("InvalidImageId.NotFound", f"The image does not exist{where}", do, "image_id")
@@ -109,6 +108,12 @@ def _refusals(
     # Last, since the API has nothing against it: it would leave a machine to which nobody has a key.
     if wish.login == Login.KEY_PAIR and not wish.key_pair:
         yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
+
+
+def runs_on(image: Image, architecture: str) -> bool:
+    """Say whether an image runs on machines of this architecture, as far as that is known."""
+    # An i386 image runs on x86_64, so that Arm or not is all that counts.
+    return not architecture or (image.architecture == "arm64") == (architecture == "arm64")
 
 
 def _key_pair_missing(wish: Wish, image: Image | None, key_pairs: frozenset[str]) -> bool:
@@ -163,8 +168,7 @@ def _image_refusals(machine: Machine, image: Image, edition: Edition) -> Iterato
             "Choose another image.",
             "image_id",
         )
-    # An i386 image runs on x86_64, so that Arm or not is all that counts.
-    if machine.architecture and (image.architecture == "arm64") != (machine.architecture == "arm64"):
+    if not runs_on(image, machine.architecture):
         yield block(
             "InvalidParameter.Conflict",
             f"The image is for {image.architecture}, the machine is {machine.architecture}",

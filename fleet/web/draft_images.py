@@ -5,7 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from fleet.changes.placing import Place, matched
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Case, Func, TextField, Value, When
+
+from fleet.changes.placing import USABLE, Place, matched
+from fleet.changes.rules import runs_on
 from fleet.changes.verdicts import Kind
 from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.models import Image
@@ -20,7 +24,7 @@ ARCHITECTURES = {"x86_64": "x86", "arm64": "Arm"}
 class Choice:
     """One image as it can be chosen. `fits` counts the machines of the draft that it can run on; sizes are GiB.
 
-    `copies` says how many other ids it goes by in other places.
+    `copies` says how many other ids it goes by in other places; `deprecated` that its maker advises against it.
     """
 
     image_id: str
@@ -37,6 +41,7 @@ class Choice:
     machines: int
     present: int
     copies: int = 0
+    deprecated: bool = False
 
     @property
     def fits_all(self) -> bool:
@@ -54,15 +59,19 @@ class Picker:
 
 
 def picker(*, kinds: Iterable[Kind], q: str, chosen: str, today: date) -> Picker:
-    """Return the images that fit the search, the chosen one first if it does not; one query."""
+    """Return the images that fit the search, the chosen one first if it does not; one query.
+
+    A deprecated image can still be used: one that is chosen stays, and none is offered anew.
+    """
     machines = Machines()
     for kind in kinds:
         machines.add(kind)
     places = set(machines.places)
-    rows = Image.objects.present().filter(account__in={account for account, _ in places}, status="Available")
+    rows = Image.objects.present().filter(account__in={account for account, _ in places}, status__in=USABLE)
+    types = sorted({kind for _, _, kind, _ in machines.kinds})
     found: dict[str, list[Image]] = {}
     named: dict[str, list[Image]] = {}
-    for image in rows.defer("platform", "product_code"):
+    for image in rows.annotate(supported=_among(types)).defer("platform", "product_code", "supported_types"):
         if (image.account_id, image.region) in places:
             found.setdefault(image.image_id, []).append(image)
             if image.owner == "self" and image.name:
@@ -71,7 +80,8 @@ def picker(*, kinds: Iterable[Kind], q: str, chosen: str, today: date) -> Picker
     choices, copies = [], set()
     for images in sorted(found.values(), key=lambda images: (images[0].image_id != chosen, images[0].image_id)):
         image = images[0]
-        if image.image_id != chosen and not all(word in _searched(image) for word in words):
+        offered = any(one.status == "Available" for one in images) and all(word in _searched(image) for word in words)
+        if image.image_id != chosen and not offered:
             continue
         around = images if len(images) == len(places) else images + named.get(image.name, [])
         placed = {place: one.image for place, one in matched(image.image_id, places, {}, around).items() if one.image}
@@ -81,6 +91,23 @@ def picker(*, kinds: Iterable[Kind], q: str, chosen: str, today: date) -> Picker
         choices.append(_choice(image, placed, machines, today))
     choices.sort(key=lambda one: _order(one, chosen, machines.families))
     return Picker(choices[:SHOWN], max(0, len(choices) - SHOWN), q, chosen)
+
+
+class _Both(Func):
+    """What is in both of two arrays."""
+
+    template = "ARRAY(SELECT unnest(%(expressions)s))"
+    arg_joiner = ") INTERSECT SELECT unnest("
+
+
+def _among(types: list[str]) -> Case:
+    """Return those of `types` that an image supports, None where that is not known.
+
+    Found by the database: an image can support hundreds, and of thousands of images that would be all that is loaded.
+    """
+    texts = ArrayField(TextField())
+    both = _Both("supported_types", Value(types, output_field=texts), output_field=texts)
+    return Case(When(supported_types=None, then=None), default=both, output_field=texts)
 
 
 def _searched(image: Image) -> str:
@@ -128,16 +155,16 @@ def _choice(image: Image, placed: dict[Place, Image], machines: Machines, today:
         fits=fits,
         machines=machines.places.total(),
         copies=len(ids) - 1,
+        deprecated=image.status == "Deprecated",
         present=sum(machines.running[one] for one in ids),
     )
 
 
 def _fits(image: Image, architecture: str, kind: str, optimized: bool) -> bool:
-    if architecture and image.architecture != architecture:
+    if not runs_on(image, architecture) or (optimized and not image.io_optimized):
         return False
-    if optimized and not image.io_optimized:
-        return False
-    return image.supported_types is None or kind in image.supported_types
+    supported: list[str] | None = image.supported  # type: ignore[attr-defined]
+    return supported is None or kind in supported
 
 
 def family(os_name: str) -> str:

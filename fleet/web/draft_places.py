@@ -66,7 +66,8 @@ def _row(
 ) -> Row:
     account, region = place
     if chosen and chosen not in dict(offered):
-        offered = [*offered, (chosen, f"{chosen}, no longer there")]
+        words = f"{_words(one.image)}, {one.image.status.lower()}" if one.image else f"{chosen}, no longer there"
+        offered = [*offered, (chosen, words)]
     label = os_label(one.image.os_name) if one.image else ""
     image_id = one.image.image_id if one.image else ""
     return Row(

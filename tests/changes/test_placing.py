@@ -60,6 +60,13 @@ def test_of_several_copies_the_newest_counts() -> None:
     assert found([image(HERE, "m-1", owner="self"), *copies]) == ("m-8", "copied")
 
 
+@pytest.mark.parametrize(("status", "gets"), [("Deprecated", "m-8"), ("Creating", "m-7"), ("CreateFailed", "m-7")])
+def test_a_copy_that_cannot_be_used_does_not_count(status: str, gets: str) -> None:
+    older = image(THERE, "m-7", owner="self", created_at=NOW - timedelta(days=3))
+    newer = image(THERE, "m-8", owner="self", created_at=NOW, status=status)
+    assert found([image(HERE, "m-1", owner="self"), older, newer]) == (gets, "copied")
+
+
 def test_what_a_person_chose_counts_before_what_was_found() -> None:
     rows = [image(HERE, "m-1", owner="self"), image(THERE, "m-7", owner="self"), image(THERE, "m-3", name="other")]
     assert found(rows, {THERE: "m-3"}) == ("m-3", "chosen")
