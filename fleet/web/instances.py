@@ -19,6 +19,7 @@ from fleet.changes.locks import LOCKERS, holding
 from fleet.changes.refused import Refused
 from fleet.changes.targets import Asked, Chosen, choose, draft_of, misses_of, seal_of
 from fleet.inventory.lifecycle import end_of_life, os_label
+from fleet.inventory.queries import OneOf
 from fleet.lib.text import count
 from fleet.models import Instance, MachineLock, Role, Target, User
 from fleet.web.change_page import STATUS, note_refusal
@@ -87,8 +88,12 @@ def instances(request: Request) -> HttpResponse:
                 messages.info(request, ticks.said, extra_tags="run")
             return redirect(address)
 
+    # Named before the first tick too: ticks made later are kept under it while this page shows.
+    kept = f"?{urlencode({'selection': str(ticks.id)})}" if may["tick"] else ""
     context = {
         "filter": narrowed,
+        "unfiltered": f"{reverse('instances')}{kept}",
+        "all_picked": total <= len(ticks.picked) and matching.filter(OneOf("pk", ticks.picked)).count() == total,
         "page": page,
         "rows": [_row(instance, desk.now) for instance in page.rows],
         "columns": _columns(sort),

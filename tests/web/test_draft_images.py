@@ -93,9 +93,7 @@ def test_the_fit_counts_types_without_loading_all_that_each_image_supports(autho
     for name, types in {"all": None, "one": [*many, "ecs.g7.large"], "none": many, "empty": []}.items():
         image(prod, name, os_name=f"{name} 1", supported_types=types)
     draft = draft_of(author, prod, {}, {"instance_type": "ecs.c6.large"})
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         fits = {one.image_id: one.fits for one in offered(draft).choices}
     assert fits == {"all": 2, "one": 1, "none": 0, "empty": 0}
     [asked] = [query["sql"] for query in queries if f'FROM "{Image._meta.db_table}"' in query["sql"]]

@@ -206,3 +206,15 @@ def test_a_selection_that_nobody_touched_for_a_day_is_gone(client: Client, sixty
     Selection.objects.update(touched_at=DatabaseClock().now() - timedelta(hours=25))
     Tab(client).tick(sixty[1].pk)
     assert not Selection.objects.filter(pk=old.selection).exists()
+
+
+def test_all_matching_can_be_added_unless_they_all_are_picked_already(client: Client, sixty: list[Instance]) -> None:
+    tab = Tab(client)
+    tab.narrow(q="web-0007")
+    tab.press(act="all")
+    assert "act-all" not in tab.text
+    tab.narrow(q="web-0008")  # as many match as are picked, and it is another one
+    assert "Select all 1 matching" in tab.text
+    tab.press(act="all")
+    assert tab.said == 2
+    assert "act-all" not in tab.text

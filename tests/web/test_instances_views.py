@@ -1,5 +1,8 @@
 """Saved and shared views over the list of machines."""
 
+import re
+from html import unescape
+
 import pytest
 from django.test import Client
 
@@ -88,3 +91,24 @@ def test_saving_a_view_keeps_the_selection(client: Client) -> None:
     tab.address = save(client, "mine", "q=web", selection=tab.selection)
     tab.reload()
     assert tab.said == 1
+
+
+@pytest.mark.parametrize("to", ["All", "mine", "Drop the filter", "Drop the filter of nothing"])
+def test_what_was_ticked_since_the_page_came_stays_over_a_view_and_over_no_filter(client: Client, to: str) -> None:
+    save(client, "mine", "q=web-0001")
+    tab = Tab(client)
+    if to.startswith("Drop"):
+        tab.narrow(q="nothing-like-it" if "nothing" in to else "web-0002")
+    links = re.findall(rf'<a(?: class="btn")? href="([^"]*)"[^>]*>{to.removesuffix(" of nothing")}', tab.text)
+    tab.narrow()
+    tab.tick(*tab.rows)  # the links of the page are still those from before
+    for link in links:
+        tab.address = unescape(link)
+        tab.reload()
+        assert tab.said == 2
+    assert len(links) == (2 if "nothing" in to else 1)
+
+
+def test_links_name_no_selection_where_nothing_can_be_ticked(client: Client) -> None:
+    viewer = signed_in(person("viewer", Role.VIEWER))
+    assert "selection=" not in viewer.get("/instances", {"q": "nothing-like-it"}).text
