@@ -10,13 +10,20 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 
-from fleet.changes.rollout import policy_faults
+from fleet.changes.drafting import MOST_MACHINES
+from fleet.changes.rollout import (
+    LONGEST_HOLD,
+    LONGEST_STEP,
+    LONGEST_STOP,
+    MOST_TEXT,
+    SHORTEST_STEP,
+    policy_faults,
+)
 from fleet.changes.settings import MOST_SNAPSHOT_DAYS, step_webhooks, steps_of, windows
 from fleet.engine.policy import GROWTHS, HOLDS, MOST_IN_FLIGHT, Policy, Step
 from fleet.models import Login
 
-MOST = 1_000_000  # of any whole number that has no closer bound
-MOST_STEP_SECONDS = 86_400
+MOST_GIB = 999_999  # as many digits as the form of a draft takes
 
 
 class Misfit(Exception):
@@ -109,7 +116,7 @@ def _step(value: Any) -> Step | None:
 SETTINGS: dict[str, Reader] = {
     "image_id": _text(128),
     "images": _images,
-    "disk_size": _whole(1, MOST, none=True),
+    "disk_size": _whole(1, MOST_GIB, none=True),
     "login": _choice(*Login.values),
     "key_pair": _text(128),
     "security_enhancement": _truth,
@@ -122,23 +129,23 @@ WINDOW: dict[str, Reader] = {
 }
 STEP: dict[str, Reader] = {
     "kind": _choice("command", "webhook"),
-    "text": _text(16_000),
+    "text": _text(MOST_TEXT),
     "webhook": _whole(1, 2**31 - 1, none=True),
-    "timeout": _whole(1, MOST_STEP_SECONDS),
+    "timeout": _whole(SHORTEST_STEP, LONGEST_STEP),
 }
 POLICY: dict[str, Reader] = {
     "max_in_flight": _whole(1, MOST_IN_FLIGHT),
-    "failures_allowed": _whole(0, MOST),
-    "skips_allowed": _whole(0, MOST, none=True),
-    "canary": _whole(0, MOST),
-    "canary_failures": _whole(0, MOST),
+    "failures_allowed": _whole(0, MOST_MACHINES),
+    "skips_allowed": _whole(0, MOST_MACHINES, none=True),
+    "canary": _whole(0, MOST_MACHINES),
+    "canary_failures": _whole(0, MOST_MACHINES),
     "hold": _choice(*HOLDS),
-    "hold_minutes": _whole(0, MOST),
+    "hold_minutes": _whole(0, LONGEST_HOLD),
     "growth": _choice(*GROWTHS),
-    "wave_size": _whole(0, MOST),
-    "wave_failures": _whole(0, MOST, none=True),
+    "wave_size": _whole(0, MOST_MACHINES),
+    "wave_failures": _whole(0, MOST_MACHINES, none=True),
     "spread_tag": _text(128),
-    "force_stop_minutes": _whole(0, MOST),
+    "force_stop_minutes": _whole(0, LONGEST_STOP),
     "before": _step,
     "after": _step,
 }

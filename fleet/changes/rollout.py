@@ -11,6 +11,11 @@ from fleet.engine.policy import Policy, Step
 from fleet.models import Change
 
 MOST_GROUPS = 7  # of waves that are written out
+# What a policy may ask for, typed in a form or read from a file.
+LONGEST_HOLD = 7 * 24 * 60  # minutes
+LONGEST_STOP = 24 * 60  # minutes
+SHORTEST_STEP, LONGEST_STEP = 10, 24 * 3600  # seconds
+MOST_TEXT = 8000  # characters of a command; Cloud Assistant takes 18 KB in Base64
 
 
 @dataclass(frozen=True, slots=True)

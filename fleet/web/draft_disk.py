@@ -10,6 +10,7 @@ from fleet.lib.text import count, listed
 
 LEAST = 20
 MOST_LABELS = 4
+NONE_SUITS = "No size suits all of them: leave the size empty, or make one change for each kind of disk."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Turn:
 class Disks:
     """Everything that is drawn and said about sizes; `least` and `most` are what is allowed for all machines at once.
 
-    `turns` are those of the machines that nothing blocks.
+    Where `least` is above `most`, no size is allowed for all of them; `allowed` says either in words. `turns` are those of the
+    machines that nothing blocks.
     """
 
     marks: list[Mark]
@@ -51,9 +53,14 @@ class Disks:
     allowed_width: str
     least: int
     most: int
+    allowed: str
     words: str
     turns: list[Turn]
     largest: int
+
+    @property
+    def any_allowed(self) -> bool:
+        return self.least <= self.most
 
     @property
     def growing(self) -> list[Turn]:
@@ -106,6 +113,7 @@ def disks(plan: Plan, wish: Wish) -> Disks:
         if size <= end
     ]
     asked = Mark(_x(wish.size, end), wish.size) if wish.size and LEAST <= wish.size <= end else None
+    allowed = f"Allowed for all of them: {least:,} to {most:,} GiB." if least <= most else NONE_SUITS
     sizes = listed([f"{size:,} GiB {count(machines, 'machine')}" for size, machines in sorted(now.items())], most=6)
     return Disks(
         marks=marks,
@@ -115,7 +123,8 @@ def disks(plan: Plan, wish: Wish) -> Disks:
         allowed_width=f"{max(0.0, 100 - _at(least, end) - (100 - _at(most, end))):.1f}%",
         least=least,
         most=most,
-        words=f"Present sizes: {sizes}. Allowed for all of them: {least:,} to {most:,} GiB.",
+        allowed=allowed,
+        words=f"Present sizes: {sizes}. {allowed}",
         turns=[Turn(was, size, number) for (was, size), number in sorted(turns.items())],
         largest=largest,
     )

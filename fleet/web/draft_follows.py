@@ -14,7 +14,7 @@ from fleet.engine.policy import Policy
 from fleet.lib.canonical import digest
 from fleet.lib.text import count
 from fleet.models import Change
-from fleet.web.draft_disk import disks
+from fleet.web.draft_disk import Disks, disks
 from fleet.web.draft_form import DraftForm
 from fleet.web.draft_places import places_table
 from fleet.web.draft_rollout import IN_STEPS, IN_WAVES
@@ -61,7 +61,7 @@ def follows_context(change: Change, form: DraftForm, plan: Plan, now: datetime) 
         "judged": bool(wish.image_id or change.undoes_id),
         "now": now,
         "disks": drawn,
-        "reasons": [_reason(cause, drawn.least, wish) for cause in plan.refused],
+        "reasons": [_reason(cause, drawn, wish) for cause in plan.refused],
         "warnings": [_warning(cause) for cause in plan.warned_of],
         "all_blocked": ALL_BLOCKED if len(plan.refused) > 1 and plan.blocked < plan.total else "",
         "policy": policy,
@@ -138,20 +138,20 @@ def _missing(form: DraftForm) -> Iterator[str]:
         yield "a password"
 
 
-def _reason(cause: Cause, least: int, wish: Wish) -> Reason:
+def _reason(cause: Cause, drawn: Disks, wish: Wish) -> Reason:
     problem = cause.problem
     if problem.field == "key_pair" and not wish.key_pair:
         return Reason(cause.machines, "No key pair is chosen", "Choose one, or another way to sign in.", "", "", [])
     repairs = []
-    if problem.field == "disk_size" and problem.code != "InvalidSystemDiskSize.MoreThanMaxSize":
-        repairs = [
-            ("disk_size", str(least), f"Use {least:,} GiB for all"),
-            ("disk_size", "", "Let every disk keep its size"),
-        ]
-    elif problem.field == "disk_size":
-        repairs = [("disk_size", "", "Let every disk keep its size")]
+    if problem.field == "disk_size":
+        least = drawn.least
+        if drawn.any_allowed and problem.code != "InvalidSystemDiskSize.MoreThanMaxSize":
+            repairs.append(("disk_size", str(least), f"Use {least:,} GiB for all"))
+        repairs.append(("disk_size", "", "Let every disk keep its size"))
     do = problem.do
-    if problem.code == "InvalidSystemDiskSize.ValueNotSupported" and cause.machines > 1:
+    if problem.field == "disk_size" and not drawn.any_allowed:
+        do = drawn.allowed
+    elif problem.code == "InvalidSystemDiskSize.ValueNotSupported" and cause.machines > 1:
         most = cause.sizes[-1]
         do = f"They have up to {most:,} GiB now. Enter {most:,} or more, or let every disk keep its size."
     return Reason(cause.machines, problem.why.rstrip("."), do, problem.api_code, ref_of(cause), repairs)

@@ -5,15 +5,18 @@ from typing import Any
 from django import forms
 
 from fleet.changes.drafting import MOST_MACHINES
-from fleet.changes.rollout import policy_faults
+from fleet.changes.rollout import (
+    LONGEST_HOLD,
+    LONGEST_STEP,
+    LONGEST_STOP,
+    MOST_TEXT,
+    SHORTEST_STEP,
+    policy_faults,
+)
 from fleet.engine.policy import MOST_IN_FLIGHT, Policy, Step
 from fleet.web.forms import Consequences, Form, WholeNumber, fault
 
-LONGEST_HOLD = 7 * 24 * 60  # minutes
-LONGEST_STOP = 24 * 60  # minutes
-LONGEST_STEP = 24 * 3600  # seconds
 USUAL, USUAL_STEP = Policy(), Step(kind="command")
-MOST_TEXT = 8000  # characters of a command; Cloud Assistant takes 18 KB in Base64
 NEEDED = ("max_in_flight", "failures_allowed")
 NUMBERS = ("canary", "canary_failures", "hold_minutes", "wave_size", "force_stop_minutes")
 BUDGETS = ("skips_allowed", "wave_failures")
@@ -54,7 +57,7 @@ def command() -> forms.CharField:
 
 def timeout() -> WholeNumber:
     words = "Without a verdict by then it is inconclusive, and the change waits for a person."
-    return WholeNumber(label="Time for it", least=10, most=LONGEST_STEP, required=False, help_text=words)
+    return WholeNumber(label="Time for it", least=SHORTEST_STEP, most=LONGEST_STEP, required=False, help_text=words)
 
 
 class RolloutForm(Form):

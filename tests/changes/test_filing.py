@@ -144,6 +144,9 @@ def test_a_machine_of_another_account_makes_the_whole_file_forbidden(filed: Chan
     assert Change.objects.count() == 1
 
 
+STEP = {"kind": "command", "text": "true", "webhook": None, "timeout": 60}
+
+
 def edited(part: str, name: str, value: Any) -> Callable[[list[Any]], None]:
     return lambda rows: rows[0][part].__setitem__(name, value)
 
@@ -163,6 +166,17 @@ def edited(part: str, name: str, value: Any) -> Callable[[list[Any]], None]:
         (edited("settings", "image_id", "\ud800"), "settings: image_id is to be a text"),
         (edited("settings", "images", {"x": "m-1"}), "settings: images is to be an object of account/region"),
         (edited("policy", "max_in_flight", 0), "policy: max_in_flight is to be a whole number from 1 to 10,000."),
+        (edited("policy", "canary", 10_001), "policy: canary is to be a whole number from 0 to 10,000."),
+        (edited("policy", "hold_minutes", 10_081), "policy: hold_minutes is to be a whole number from 0 to 10,080."),
+        (edited("policy", "force_stop_minutes", 1441), "policy: force_stop_minutes is to be a whole number from 0 to"),
+        (
+            edited("policy", "before", STEP | {"timeout": 9}),
+            "policy: before timeout is to be a whole number from 10 to",
+        ),
+        (
+            edited("policy", "before", STEP | {"text": "x" * 8001}),
+            "policy: before text is to be a text of at most 8,000",
+        ),
         (edited("policy", "hold", "timed"), "policy: The hold has no length."),
         (edited("policy", "before", {"kind": "command"}), "policy: before a step has exactly"),
         (edited("window", "not_after", "tomorrow"), "window: not_after is to be a time such as"),
