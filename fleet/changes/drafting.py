@@ -18,7 +18,7 @@ from fleet.changes.verdicts import judge
 from fleet.engine.passwords import destroy_password, seal_password
 from fleet.engine.policy import Policy
 from fleet.lib.text import count, listed
-from fleet.models import Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
+from fleet.models import AuditEvent, Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
 
 MOST_MACHINES = 10_000
 
@@ -65,9 +65,29 @@ def create_draft(
     return change
 
 
+class Overtaken(Refused):
+    """Somebody else has edited the draft since it was shown."""
+
+    def __init__(self, change: Change) -> None:
+        edits = AuditEvent.objects.filter(change=change, action__in=("change.edited", "change.returned"))
+        by = edits.order_by("-number").values_list("actor_name", flat=True).first() or "somebody"
+        at = change.edited_at
+        super().__init__(
+            f"This draft was edited by {by} on {at.day} {at:%b %Y, %H:%M:%S} UTC, after your page had been shown. Nothing of"
+            f" yours was saved, and all that you typed is still here. Press again to save it over that edit.",
+            kind="moved",
+        )
+
+
 @transaction.atomic
-def edit_draft(*, actor: User, change_id: int, settings: Settings, now: datetime) -> Change:
-    """Save what was chosen. Whoever saves has had a hand in the change and cannot approve it."""
+def edit_draft(
+    *, actor: User, change_id: int, settings: Settings, now: datetime, seen: datetime | None = None
+) -> Change:
+    """Save what was chosen. Whoever saves has had a hand in the change and cannot approve it.
+
+    `seen` is the last edit that the actor knows of: refused (Overtaken) where another edit came since, unless this one
+    would change nothing.
+    """
     change = locked(change_id)
     require("edit", change, actor, now)
     before = visible(change)
@@ -87,6 +107,8 @@ def edit_draft(*, actor: User, change_id: int, settings: Settings, now: datetime
         change.secret = None
     after = visible(change)
     if before != after:
+        if seen not in (None, change.edited_at):
+            raise Overtaken(change)
         change.edited_at = now
     change.save()
     if old_secret and old_secret != change.secret:

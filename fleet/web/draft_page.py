@@ -73,8 +73,9 @@ def draft_page(
     status: int = 200,
     as_errors: bool = False,
     said: str = "",
+    seen: str = "",
 ) -> HttpResponse:
-    """Render the whole page of a draft for somebody who edits it."""
+    """Render the whole page of a draft for somebody who edits it; `seen` is the last edit that they know of, if not this."""
     wish = form.wish()
     plan = judge(change=change, wish=wish, now=now)
     context = follows_context(change, form, plan, now)
@@ -85,6 +86,7 @@ def draft_page(
         "systems": _systems(plan.kinds, now),
         "refused": refused,
         "said": said,
+        "seen": seen or change.edited_at.isoformat(),
         "returned": form.offers.returned,
         "left_out": form.offers.left_out,
         "left_out_total": sum(group.machines for group in form.offers.left_out),

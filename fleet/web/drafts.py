@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from fleet.changes import drafting
+from fleet.changes.drafting import Overtaken
 from fleet.changes.permissions import require
 from fleet.changes.plan import wish_of
 from fleet.changes.queries import at_its_time
@@ -115,14 +116,20 @@ def images(request: Request, pk: int) -> HttpResponse:
     return render(request, "changes/_images.html", context)
 
 
-@require_safe
+@require_POST
+@sensitive_post_parameters("password")
 def machines(request: Request, pk: int) -> HttpResponse:
-    """Answer one page of the machines of a draft, with what was found for each."""
+    """Answer one page of the machines of a draft, with what the form as it is typed comes to for each.
+
+    The form is posted, though nothing is saved: a password in it must be in no address.
+    """
     change, now = _own(request, pk)
-    number = number_of(request.GET.get("list"))
+    number = number_of(request.POST.get("list"))
     if not wants_partial(request):
         return redirect(f"{_url(pk)}?list={number}#machines")
-    wish = wish_of(change)
+    form = make_form(request, change, now, data=request.POST, lenient=True)
+    form.is_valid()
+    wish = form.wish()
     plan = judge(change=change, wish=wish, now=now)
     page = listed_page(change, plan, wish, now, number)
     return render(request, "changes/_draft_machines.html", {"change": change, "list": page})
@@ -192,6 +199,15 @@ def _own(request: Request, pk: int) -> tuple[Change, datetime]:
     return change, now
 
 
+def _seen(request: Request) -> datetime | None:
+    """Return when the draft had been edited last as the page showed it, None where it does not say."""
+    try:
+        seen = datetime.fromisoformat(request.POST.get("seen", ""))
+    except ValueError:
+        return None
+    return seen if seen.tzinfo else None
+
+
 def _save(request: Request, pk: int, *, act: str, strict: bool = False) -> HttpResponse | None:
     """Save the form if every field fits, as far as a draft needs it; else save nothing, and return the page that says why."""
     change, now = found(request, pk)
@@ -200,7 +216,7 @@ def _save(request: Request, pk: int, *, act: str, strict: bool = False) -> HttpR
         require("edit", change, request.user, now)
         if not form.is_valid():
             return _again(request, pk, None, act=act, strict=strict, said=KEPT_NOTHING if strict else "")
-        drafting.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now)
+        drafting.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now, seen=_seen(request))
     except Refused as refused:
         return _again(request, pk, refused, act=act)
     return None
@@ -218,6 +234,8 @@ def _again(
         return refuse(request, pk, refused, act=act)
     form = make_form(request, change, now, data=request.POST, lenient=not strict)
     form.is_valid()
+    # Whoever reads that somebody else was faster may save over it; until then the page speaks of what it showed.
+    seen = "" if said == SAVED or isinstance(refused, Overtaken) else request.POST.get("seen", "")
     if said != SAVED and request.POST.get("password") and "password" not in form.errors:
         form.say("password", "warn", "It was not kept, since something else does not fit.", "Type it again.")
     if refused and refused.kind == "wrong":
@@ -228,7 +246,9 @@ def _again(
     elif refused:
         note_refusal(request, refused, act=act, change=change)
     status = STATUS[refused.kind] if refused else 422
-    return draft_page(request, change, now, form, refused=refused, status=status, as_errors=strict, said=said)
+    return draft_page(
+        request, change, now, form, refused=refused, status=status, as_errors=strict, said=said, seen=seen
+    )
 
 
 def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:

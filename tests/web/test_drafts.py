@@ -234,9 +234,10 @@ def test_who_may_look_but_not_edit_sees_the_draft_and_is_refused(draft: Change, 
 
 def test_a_draft_of_machines_that_one_may_not_see_is_404(draft: Change) -> None:
     stranger = signed_in(person("stranger", Role.OPERATOR, environment="nowhere"))
-    for name in ("draft", "change", "draft-images", "draft-machines"):
+    for name in ("draft", "change", "draft-images"):
         assert stranger.get(url(name, draft.pk)).status_code == 404
-    assert stranger.post(url("draft-submit", draft.pk)).status_code == 404
+    for name in ("draft-submit", "draft-machines"):
+        assert stranger.post(url(name, draft.pk)).status_code == 404
 
 
 def test_a_page_of_many_machines_lists_blocked_ones_first() -> None:
@@ -248,7 +249,21 @@ def test_a_page_of_many_machines_lists_blocked_ones_first() -> None:
     few += [machine(prod, 99, architecture="arm64", name="zz-arm")]
     draft = drafting.create_draft(actor=author, instance_pks=[m.pk for m in few], now=DatabaseClock().now())
     Change.objects.filter(pk=draft.pk).update(image_id="ubuntu_24_04_x64", login="image")
-    page = signed_in(author).get(url("draft-machines", draft.pk), headers=HTMX).text
+    page = signed_in(author).post(url("draft-machines", draft.pk), headers=HTMX).text
     assert page.count("<tr>") == 51
     assert page.index("zz-arm") < page.index("web-0000")
     assert "1–50 of 61" in page
+
+
+def test_the_list_of_machines_is_judged_from_the_form_and_not_from_what_is_saved(
+    operator: Client, draft: Change, ubuntu: Image
+) -> None:
+    address, form = url("draft-machines", draft.pk), typed(ubuntu, disk_size="20", list="1")
+    listed = operator.post(address, form, headers=HTMX)
+    assert listed.text.count("20 GiB is below") + listed.text.count("The disk would shrink") == 3
+    assert 'data-s="bad"' not in operator.post(address, form | {"disk_size": "80"}, headers=HTMX).text
+    draft.refresh_from_db()
+    assert draft.image_id == ""
+    # With the password of the form it is never asked for by an address; without a script the page's own list is shown.
+    assert operator.get(address, headers=HTMX).status_code == 405
+    assert operator.post(address, {"list": "2"})["Location"] == f"{url('draft', draft.pk)}?list=2#machines"
