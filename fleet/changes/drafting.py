@@ -44,7 +44,8 @@ def create_draft(
     instances = list(Instance.objects.filter(pk__in=wanted, gone_at=None).order_by("name", "pk"))
     if len(instances) < len(wanted):
         gone = len(wanted) - len(instances)
-        raise Refused(f"{count(gone, 'machine')} of your selection no longer exist. Select again.", kind="moved")
+        words = ("machine of your selection no longer exists", "machines of your selection no longer exist")
+        raise Refused(f"{count(gone, *words)}. Select again.", kind="moved")
     if not covers(actor, Role.OPERATOR, {(i.account_id, i.environment) for i in instances}):
         raise Refused(
             "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"

@@ -18,7 +18,7 @@ from fleet.models import Change, Instance, MachineLock, Outcome, Replacement, Ta
 STALE_AFTER = timedelta(minutes=5)
 RECENT = timedelta(days=1)
 PROTECTED = ("true", "yes", "1")
-REPLACED = (Outcome.SUCCEEDED, Outcome.ADOPTED)
+REPLACED = (Outcome.SUCCEEDED, Outcome.ADOPTED, Outcome.FAILED_REPLACED)  # a new disk came, well or not
 
 
 class Machine(NamedTuple):

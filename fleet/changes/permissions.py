@@ -1,6 +1,6 @@
 """Who may do what to a change. The same answers make the buttons and decide every request."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,18 +37,25 @@ def _roles_in(grants: Grants, scopes: set[tuple[int, str]]) -> frozenset[Role]:
     for role, account, environment in grants:
         held.setdefault(role, []).append((account, environment))
 
-    def everywhere(grants: list[tuple[int | None, str]]) -> bool:
-        return all(
-            any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
-            for wanted, place in scopes
-        )
+    return frozenset(Role(role) for role, grants in held.items() if _everywhere(grants, scopes))
 
-    return frozenset(Role(role) for role, grants in held.items() if scopes and everywhere(grants))
+
+def _everywhere(grants: Collection[tuple[int | None, str]], scopes: set[tuple[int, str]]) -> bool:
+    return bool(scopes) and all(
+        any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
+        for wanted, place in scopes
+    )
 
 
 def covers(user: User, role: Role, scopes: set[tuple[int, str]]) -> bool:
     """Say whether `user` has `role` for every pair of account and environment."""
     return role in roles_over(user, scopes)
+
+
+def covers_with_any(user: User, roles: Collection[Role], scopes: set[tuple[int, str]]) -> bool:
+    """Say whether `user` has one of `roles` for every pair, in one perhaps another than in the next."""
+    grants = Grant.objects.filter(user=user, role__in=roles).values_list("account_id", "environment")
+    return _everywhere(list(grants), scopes)
 
 
 def scopes_of(change: Change) -> set[tuple[int, str]]:

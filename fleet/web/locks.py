@@ -71,7 +71,8 @@ def _act(request: Request, desk: Desk, form: LockForm, pks: Collection[int]) -> 
                 expires_at=given["expires_at"],
                 now=desk.now,
             )
-            kept = f" {count(done.already, 'lock')} of others stay as they are." if done.already else ""
+            words = ("lock that was there stays as it is", "locks that were there stay as they are")
+            kept = f" {count(done.already, *words)}." if done.already else ""
             messages.success(request, f"Locked {count(done.locked, 'machine')}.{kept}", extra_tags="ok")
     except Refused as refused:
         note_refusal(request, refused, act="lock or release machines")

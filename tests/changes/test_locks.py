@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from fleet.changes import locks
 from fleet.changes.refused import Refused
 from fleet.lib.clock import DatabaseClock, ManualClock
-from fleet.models import AuditEvent, Instance, MachineLock, Role, User
+from fleet.models import AuditEvent, Grant, Instance, MachineLock, Role, User
 from tests.web.people import account, machine, person
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +119,14 @@ def test_no_machine_is_refused_and_never_means_all(operator: User, pks: list[int
     ):
         with pytest.raises(Refused, match="No machine is selected"):
             act()
+
+
+def test_another_role_in_each_account_locks_machines_of_both(clock: ManualClock) -> None:
+    here, there, elsewhere = account("here"), account("there"), account("elsewhere")
+    both = person("both", Role.OPERATOR, account=here)
+    Grant.objects.create(user=both, role=Role.ADMIN, account=there)
+    Grant.objects.create(user=both, role=Role.APPROVER, account=elsewhere)
+    two = [machine(here, 1), machine(there, 2)]
+    with pytest.raises(Refused, match="needs the role operator or admin"):
+        lock(both, [*two, machine(elsewhere, 3)], clock)
+    assert lock(both, two, clock) == locks.Locked(2, 0)

@@ -7,11 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fleet.changes import verdicts
-from fleet.changes.plan import wish_of
+from fleet.changes.plan import judge_some, wish_of
 from fleet.changes.verdicts import Plan
-from fleet.models import Change, Instance
+from fleet.lib.clock import DatabaseClock
+from fleet.models import Change, Instance, Role
 from tests.support import fleets
 from tests.support.emulator import Emulator
+from tests.web.people import account, change, image, machine, person, replacement
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -92,3 +94,24 @@ def test_a_draft_without_machines_is_judged_as_nothing(fleet: Emulator) -> None:
     change.targets.all().delete()
     plan, _ = judged(change)
     assert (plan.total, plan.kinds, plan.seen_at) == (0, [], None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "warned"),
+    [("succeeded", True), ("adopted", True), ("failed_replaced", True), ("failed_untouched", False)],
+)
+def test_a_disk_that_came_today_is_warned_of_even_where_the_machine_then_failed(outcome: str, warned: bool) -> None:
+    one, author = machine(account(), 1), person("operator", Role.OPERATOR)
+    done = change(author, [one], state="finished")
+    replacement(done, one, "failed" if "failed" in outcome else "done", outcome)
+    done.targets.update(open=False)
+    image(one.account)
+    Instance.objects.update(tags={"fleet-os": "allowed"})
+    again = change(author, [one], state="draft", image_id="ubuntu_24_04_x64", login="image")
+    now = DatabaseClock().now()
+    plan = verdicts.judge(change=again, wish=wish_of(again), now=now)
+    assert ("replaced_lately" in [cause.problem.code for cause in plan.warned_of]) == warned
+    [single] = judge_some(
+        change=again, targets=list(again.targets.select_related("instance")), wish=wish_of(again), now=now
+    )
+    assert ("replaced_lately" in [problem.code for problem in single.problems]) == warned

@@ -156,8 +156,16 @@ def test_a_new_password_destroys_the_old_one_and_discarding_destroys_the_last(
     assert not SealedSecret.objects.filter(kind="password").exclude(sealed="").exists()
 
 
-def test_a_machine_that_is_gone_cannot_be_selected(fleet: Emulator, clock: ManualClock) -> None:
-    machine = fleets.plain(1)[0]
-    Instance.objects.filter(pk=machine.pk).update(gone_at=clock.now())
-    with pytest.raises(Refused, match="no longer exist"):
-        drafting.create_draft(actor=fleets.person("operator"), instance_pks=[machine.pk], now=clock.now())
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (1, "1 machine of your selection no longer exists. Select again."),
+        (2, "2 machines of your selection no longer exist. Select again."),
+    ],
+)
+def test_a_machine_that_is_gone_cannot_be_selected(fleet: Emulator, clock: ManualClock, gone: int, said: str) -> None:
+    pks = [machine.pk for machine in fleets.plain(3)]
+    Instance.objects.filter(pk__in=pks[:gone]).update(gone_at=clock.now())
+    with pytest.raises(Refused) as refused:
+        drafting.create_draft(actor=fleets.person("operator"), instance_pks=pks, now=clock.now())
+    assert refused.value.sentence == said

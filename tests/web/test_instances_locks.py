@@ -131,3 +131,17 @@ def test_a_locked_machine_is_left_out_of_a_draft_with_the_words_of_the_lock(
     made = operator.changes.get()
     assert made.targets.count() == 2
     assert list(made.left_out.values_list("code", "reason")) == [("locked", "Locked by operator: migration")]
+
+
+@pytest.mark.parametrize(
+    ("before", "said"), [(1, "1 lock that was there stays as it is."), (2, "2 locks that were there stay as they are.")]
+)
+def test_locks_that_were_there_are_told_of(
+    client: Client, operator: User, machines: list[Instance], before: int, said: str
+) -> None:
+    pks, now = [one.pk for one in machines], DatabaseClock().now()
+    locks.lock(actor=operator, instance_pks=pks[:before], reason="mine", expires_at=None, now=now)
+    tab = Tab(client)
+    tab.tick(*pks)
+    client.post("/instances/locks", {"selection": tab.selection, "act": "lock", "reason": "Quarter end"})
+    assert said in client.get("/instances").text
