@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Literal
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import Error, Page, Request, Route, expect
 from fleet.changes import drafting
 from fleet.engine.policy import Policy
 from fleet.lib.clock import DatabaseClock
-from fleet.models import Change, ChangeState, Image, Instance, Target
+from fleet.models import Change, ChangeState, Image, Instance, Snapshot, Target
 from tests.browser.conftest import World
 from tests.support import fleets
 from tests.support.browser import HAS_FOCUS, Keyboard, faults_of
@@ -146,6 +147,17 @@ def test_a_draft_is_filled_in_and_submitted_without_any_script(
     assert (draft.state, Policy.of(draft.policy).canary, draft.title) == (ChangeState.CHECKING, 1, "Without a script")
 
 
+def test_the_list_of_machines_follows_what_is_typed_as_the_panel_does(page: Page) -> None:
+    page.get_by_role("button", name="See the list").click()
+    listed = page.get_by_role("region", name="Machines of this draft")
+    expect(listed).not_to_contain_text("is below the least size")
+    page.locator("input[name=disk_size]").fill("10")
+    expect(page.locator("#follows")).to_contain_text("is below the least size")
+    expect(listed.get_by_text("is below the least size")).to_have_count(2)
+    page.locator("input[name=disk_size]").fill("")
+    expect(listed).not_to_contain_text("is below the least size")
+
+
 # --- Every state, judged by axe.
 
 
@@ -163,8 +175,30 @@ def states(world: World, spare: list[Instance], ubuntu: Image) -> dict[str, Chan
         "policy_open": fleets.draft(
             ready, ubuntu, now, disk_size=None, policy=Policy(canary=1, hold="timed", hold_minutes=5)
         ),
+        "undo": _undo(fleets.draft(ready, ubuntu, now, disk_size=None, login="image", key_pair="")),
         "many": _many(ready[0], fleets.draft(ready, ubuntu, now, disk_size=None)),
     }
+
+
+def _undo(draft: Change) -> Change:
+    target, now = draft.targets.select_related("instance").get(), DatabaseClock().now()
+    one = target.instance
+    Snapshot.objects.create(
+        account=one.account,
+        region=one.region,
+        instance=one,
+        snapshot_id="s-undo",
+        disk_id=one.disk_id,
+        size=40,
+        os_type="linux",
+        os_name="Ubuntu 20.04 64 bit",
+        ready_at=now,
+        created_at=now,
+        expires_at=now + timedelta(days=9),
+    )
+    draft.targets.update(snapshot_id="s-undo")
+    Change.objects.filter(pk=draft.pk).update(image_id="", images={}, undoes=draft)
+    return draft
 
 
 def _many(like: Instance, draft: Change) -> Change:
@@ -177,7 +211,7 @@ def _many(like: Instance, draft: Change) -> Change:
     return draft
 
 
-@pytest.mark.parametrize("name", ["empty", "blocked", "warned", "ready", "policy_open", "many"])
+@pytest.mark.parametrize("name", ["empty", "blocked", "warned", "ready", "policy_open", "undo", "many"])
 def test_no_state_of_a_draft_has_a_fault(
     states: dict[str, Change], open_window: Callable[..., Page], name: str
 ) -> None:
