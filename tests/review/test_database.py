@@ -23,10 +23,10 @@ def refused(words: str) -> Any:
     return pytest.raises(DatabaseError, match=words)
 
 
-def run(change: Change, here: World) -> None:
+def run(change: Change, here: World, **fields: Any) -> None:
     """Let a change run past every use case."""
     with transaction.atomic():
-        Change.objects.filter(pk=change.pk).update(state=ChangeState.RUNNING, started_at=here.now)
+        Change.objects.filter(pk=change.pk).update(state=ChangeState.RUNNING, started_at=here.now, **fields)
 
 
 def approved(change: Change) -> None:
@@ -268,4 +268,8 @@ def test_the_rest_of_a_stopped_change_needs_approvals_of_its_own_round(here: Wor
     done, *rest = change.targets.order_by("position")
     Target.objects.filter(pk=done.pk).update(open=False)
     forms.insert(here, change, here.second, leaves=[target.leaf_digest for target in rest])
-    run(change, here)
+    with refused("the approvals that it needs"):
+        run(change, here)  # the moment is not stamped
+    with refused("the approvals that it needs"):
+        run(change, here, wave_opened_at=here.now + timedelta(hours=73))
+    run(change, here, wave_opened_at=here.now)

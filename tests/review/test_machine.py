@@ -199,7 +199,8 @@ class Walk(RuleBasedStateMachine):
         state = (ChangeState.RUNNING, ChangeState.APPROVED, ChangeState.PAUSED)[number]
         try:
             with transaction.atomic():
-                Change.objects.filter(pk=self.change.pk).update(state=state, started_at=self.here.now)
+                stamps = {"started_at": self.here.now, "wave_opened_at": self.here.now}
+                Change.objects.filter(pk=self.change.pk).update(state=state, **stamps)
         except Exception:
             return
         self.change = Change.objects.get(pk=self.change.pk)
