@@ -31,7 +31,8 @@ pytestmark = pytest.mark.django_db
 OWN = {
     "id", "author", "state", "revision", "secret", "spec_digest", "copied_from", "created_at", "edited_at",
     "submitted_at", "checked_at", "check_note", "checked", "approvals_needed", "quorum_reasons", "round",
-    "approved_until", "start_at", "scheduled_by", "started_at", "started_by", "finished_at", "wave", "wave_opened_at",
+    "approved_until", "start_at", "scheduled_by", "started_at", "started_by", "finished_at", "aborted_at", "wave",
+    "wave_opened_at",
     "hold_until", "holds_for_person", "waits_for", "failures_forgiven", "skips_forgiven", "due_at", "lease", "claims",
 }  # fmt: skip
 

@@ -90,7 +90,7 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
     fleets.drive(clock, until=lambda: states(change)[State.STOPPING] == 2)
     effect = effects.preview(change, "cancel", clock.now())
     running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
-    with pytest.raises(Refused, match="Nothing is left to end"):
+    with pytest.raises(Refused, match="It was ended by a person"):
         running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
