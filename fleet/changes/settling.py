@@ -96,7 +96,10 @@ def _home_first(row: Replacement, now: datetime) -> dict[str, Any]:
 
 
 def evidence(row: Replacement) -> Outcome:
-    """Return what a held machine's record says of it, as an outcome."""
+    """Return what a held machine's record says of it, and its last reading, as an outcome."""
+    sent = row.first_sent_at or row.new_disk_id
+    if sent and not row.instance.disk_id and row.instance.gone_at is None:
+        return Outcome.FAILED_DISKLESS
     if row.new_disk_id:
         return Outcome.FAILED_REPLACED
     return Outcome.UNKNOWN if row.first_sent_at or row.error_code == RESTORED else Outcome.FAILED_UNTOUCHED

@@ -11,7 +11,7 @@ from fleet.emulator.errors import DATA
 from fleet.engine.causes import cause_of, clusters, rows_of
 from fleet.engine.results import State
 from fleet.lib.clock import ManualClock
-from fleet.models import Outcome
+from fleet.models import Instance, Outcome
 from tests.engine.runs import no_quota, operator, outcomes, rows, run, states
 from tests.support import fleets
 from tests.support.emulator import Emulator
@@ -89,6 +89,22 @@ def test_a_refusal_after_a_lost_answer_does_not_hide_that_it_was_lost() -> None:
     cause = cause_of("QuotaExceed.BuyImage", State.HELD, "", past_the_line=True, held_from=State.REPLACING)
     assert cause.words == "What was done is not certain; then the cloud said: the quota of the image is used up"
     assert cause.acts == ("look_again", "ask_retry", "give_up")
+
+
+def test_a_machine_that_shows_no_disk_after_the_call_is_told_as_such(fleet: Emulator, clock: ManualClock) -> None:
+    change = run(2, clock, policy=fleets.Policy(max_in_flight=2, failures_allowed=9))
+    without, with_one = rows(change)
+    for row in (without, with_one):
+        sent = {"first_sent_at": clock.now(), "token": f"token-{row.pk}", "due_at": None, "note": "It shows none."}
+        change.replacements.filter(pk=row.pk).update(state=State.HELD, held_from=State.REPLACING, **sent)
+    Instance.objects.filter(pk=without.instance_id).update(disk_id="")
+
+    both = [without.pk, with_one.pk]
+    assert settling.give_up(actor=operator(), change_id=change.pk, replacement_ids=both, now=clock.now()) == 2
+
+    assert [row.outcome for row in rows(change)] == [Outcome.FAILED_DISKLESS, Outcome.UNKNOWN]
+    words = {cluster.cause.words: cluster.cause.next_act for cluster in clusters(change)}
+    assert words["Without a system disk"] == "Open a ticket with the provider at once."
 
 
 def test_the_cause_is_kept_while_the_machine_does_not_start_again(fleet: Emulator, clock: ManualClock) -> None:
