@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from fleet.engine.batch import Batch, told
 from fleet.engine.handlers_before import gone
-from fleet.engine.power import ask_to_start
+from fleet.engine.power import ask_to_start, cause_only
 from fleet.engine.results import Move, Result, State, Wait, ended
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
@@ -42,19 +42,22 @@ def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
         return gone(row)
     if not row.was_running:
         return home(row)
+    # Where its end is decided the note says why; that is not to be overwritten.
+    note = "" if row.outcome else "It gets back the power state that it had."
     if row.asked_at is not None and batch.now - row.asked_at < SHOWS:
-        return Wait(3, "It gets back the power state that it had.")
+        return Wait(3, note)
     if reading.status == "Running":
         return home(row)
     if reading.status == "Stopped":
         return None
-    return Wait(batch.pace(row), "It gets back the power state that it had.")
+    return Wait(batch.pace(row), note)
 
 
 def home(row: Replacement) -> Move:
     """Return the end of the way back: the outcome that was decided on, or the queue."""
     if row.outcome:
-        return ended(Outcome(row.outcome), row.note or "The old system is intact.", code=row.error_code)
+        note = cause_only(row.note) or "The old system is intact."
+        return ended(Outcome(row.outcome), note, code=row.error_code)
     back = told(row, "instance.returned", running=bool(row.was_running))
     return Move(State.QUEUED, "It is as it was, and waits for its turn again.", {}, [back])
 

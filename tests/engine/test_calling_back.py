@@ -99,6 +99,8 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
     assert (change.state, outcomes(change)) == (ChangeState.FINISHED, {Outcome.CANCELLED: 3})
     assert [power(machine, fleet) for machine in machines] == ["Running"] * 3
     assert made(fleet) == []
+    back = "Called back before anything was sent, since the change was ended; the old system is intact."
+    assert [row.note for row in rows(change)][:2] == [back, back]
 
 
 def test_abort_after_a_pause_ends_what_is_on_its_way_back(fleet: Emulator, clock: ManualClock) -> None:
