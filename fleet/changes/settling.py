@@ -44,7 +44,7 @@ def give_up(*, actor: User, change_id: int, replacement_ids: Sequence[int], now:
     """
 
     def act(row: Replacement) -> dict[str, Any]:
-        return _home(row, evidence(row), now) if before_the_line(row) else _end(row, evidence(row), now)
+        return _home(row, evidence(row), now) if before_the_line(row) else _end(row, _as_seen(row), now)
 
     return _settle(actor, change_id, replacement_ids, now, _is_held, act, "instance.given_up")
 
@@ -96,13 +96,17 @@ def _home_first(row: Replacement, now: datetime) -> dict[str, Any]:
 
 
 def evidence(row: Replacement) -> Outcome:
-    """Return what a held machine's record says of it, and its last reading, as an outcome."""
-    sent = row.first_sent_at or row.new_disk_id
-    if sent and not row.instance.disk_id and row.instance.gone_at is None:
-        return Outcome.FAILED_DISKLESS
+    """Return what a held machine's record says of it, as an outcome."""
     if row.new_disk_id:
         return Outcome.FAILED_REPLACED
     return Outcome.UNKNOWN if row.first_sent_at or row.error_code == RESTORED else Outcome.FAILED_UNTOUCHED
+
+
+def _as_seen(row: Replacement) -> Outcome:
+    """Return the same, where its last reading does not say more: a machine without a system disk is told as such."""
+    outcome, machine = evidence(row), row.instance
+    past_the_line = outcome is not Outcome.FAILED_UNTOUCHED
+    return Outcome.FAILED_DISKLESS if past_the_line and not machine.disk_id and not machine.gone_at else outcome
 
 
 def _is_held(row: Replacement) -> bool:
