@@ -26,7 +26,7 @@ def main():
     if fault:
         sys.exit(fault)
     # By name: its syntax is not an old Python's, and must not be read before the line above.
-    importlib.import_module("fleet.management.bootstrap").main(manage=__file__, arguments=sys.argv[1:])
+    importlib.import_module("fleet.management.install.bootstrap").main(manage=__file__, arguments=sys.argv[1:])
 
 
 if __name__ == "__main__":

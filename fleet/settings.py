@@ -70,7 +70,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "fleet.web.middleware.TextInUtf8Middleware",
+    "fleet.web.frame.middleware.TextInUtf8Middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -78,8 +78,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "fleet.web.middleware.HtmxRulesMiddleware",
-    "fleet.web.middleware.SignInRequiredMiddleware",
+    "fleet.web.frame.middleware.HtmxRulesMiddleware",
+    "fleet.web.frame.middleware.SignInRequiredMiddleware",
 ]
 
 ROOT_URLCONF = "fleet.urls"
@@ -98,7 +98,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "fleet.web.context.everywhere",
+                "fleet.web.frame.context.everywhere",
             ],
         },
     },
@@ -115,7 +115,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "fleet.web.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "fleet.web.frame.errors.csrf_failure"
 
 LANGUAGE_CODE = "en-us"
 USE_I18N = False

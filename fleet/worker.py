@@ -13,15 +13,15 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from fleet.changes import delivering, notices
 from fleet.changes.checking import check_due
-from fleet.changes.review import expire_approvals
-from fleet.changes.scheduling import start_due
+from fleet.changes.review.deciding import expire_approvals
+from fleet.changes.running.scheduling import start_due
 from fleet.engine import loop
-from fleet.engine.installation import recognise
+from fleet.engine.restored_database import recognise
 from fleet.inventory.sync import sync_due
 from fleet.lib.clock import Clock, DatabaseClock
 from fleet.models import Change, ChangeState, Heartbeat
+from fleet.notices import composing, delivering
 
 TICK_SECONDS: float = settings.TICK_SECONDS
 DELIVER_SECONDS = 15.0  # and at most one more talk with a receiver
@@ -50,10 +50,10 @@ def deliver(*, clock: Clock | None = None) -> None:
     """Make messages of what happened, and send those that are due. The schedule comes again for those to be retried."""
     clock = clock or DatabaseClock()
     end = time.monotonic() + DELIVER_SECONDS
-    while notices.announce(clock.now()):
+    while composing.announce(clock.now()):
         pass
     delivering.send_due(clock, stop=lambda: time.monotonic() > end)
-    notices.forget(clock.now())
+    composing.forget(clock.now())
 
 
 def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] = lambda: False) -> int:

@@ -15,7 +15,7 @@ from django_q.conf import Conf
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
-from fleet.management.lifeline import Lifeline
+from fleet.management.processes.guardian import Guardian
 from tests.support import databases
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator, emulator_process
@@ -49,9 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lifeline() -> Iterator[Lifeline]:
+def lifeline() -> Iterator[Guardian]:
     """What ends every child process of the session, also when pytest itself is killed."""
-    line = Lifeline()
+    line = Guardian()
     yield line
     line.close()
 
@@ -65,7 +65,7 @@ def session_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def database_url(lifeline: Lifeline, session_folder: Path) -> Iterator[str]:
+def database_url(lifeline: Guardian, session_folder: Path) -> Iterator[str]:
     """The address of the PostgreSQL of the session."""
     with databases.database_server(folder=session_folder, lifeline=lifeline) as url:
         yield url
@@ -112,7 +112,7 @@ def site(committed_db: CommittedDatabase) -> Iterator[LiveServer]:
 
 
 @pytest.fixture(scope="session")
-def emulator_server(lifeline: Lifeline, session_folder: Path) -> Iterator[Emulator]:
+def emulator_server(lifeline: Guardian, session_folder: Path) -> Iterator[Emulator]:
     """The emulator's process, one for the session."""
     with emulator_process(folder=session_folder, lifeline=lifeline) as server:
         yield server

@@ -11,7 +11,7 @@ GENESIS = "0" * 64
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChainCheck:
     """What a walk found: `events` walked, the head's hash, and the first number where something does not fit, with why."""
 
     events: int
@@ -24,7 +24,7 @@ class Verdict:
         return self.broken_at is None
 
 
-def verify(*, expected: dict[int, str] | None = None) -> Verdict:
+def verify(*, expected: dict[int, str] | None = None) -> ChainCheck:
     """Walk the whole chain in constant memory; `expected` are heads kept elsewhere, number to hash.
 
     A chain alone finds edits and gaps, and not a tail that was cut off: only heads that were kept elsewhere find that.
@@ -36,27 +36,29 @@ def verify(*, expected: dict[int, str] | None = None) -> Verdict:
     while number < head.number:
         batch = _batch(number, head.number)
         if not batch:
-            return Verdict(number, previous, number + 1, f"event {number + 1:,} and all after it are missing")
+            return ChainCheck(number, previous, number + 1, f"event {number + 1:,} and all after it are missing")
         for row in batch:
             found, canonical, recomputed, previous_hash, digest = row
             number += 1
             if found != number:
-                return Verdict(number - 1, previous, number, f"event {number:,} is missing")
+                return ChainCheck(number - 1, previous, number, f"event {number:,} is missing")
             if previous_hash != previous:
-                return Verdict(number - 1, previous, number, "it does not carry the hash of the event before")
+                return ChainCheck(number - 1, previous, number, "it does not carry the hash of the event before")
             if canonical != recomputed:
-                return Verdict(number - 1, previous, number, "its fields differ from the text that was hashed")
+                return ChainCheck(number - 1, previous, number, "its fields differ from the text that was hashed")
             if hashlib.sha256(f"{previous}\n{canonical}".encode()).hexdigest() != digest:
-                return Verdict(number - 1, previous, number, "its hash does not fit its text")
+                return ChainCheck(number - 1, previous, number, "its hash does not fit its text")
             if expected.pop(number, digest) != digest:
-                return Verdict(number - 1, previous, number, "its hash differs from the head that was kept elsewhere")
+                return ChainCheck(
+                    number - 1, previous, number, "its hash differs from the head that was kept elsewhere"
+                )
             previous = digest
     if head.hash != previous:
-        return Verdict(number, previous, max(number, 1), "the head does not fit the last event")
+        return ChainCheck(number, previous, max(number, 1), "the head does not fit the last event")
     if expected:
         missing = min(expected)
-        return Verdict(number, previous, missing, f"the tail is cut: event {missing:,} was seen once and is gone")
-    return Verdict(number, previous)
+        return ChainCheck(number, previous, missing, f"the tail is cut: event {missing:,} was seen once and is gone")
+    return ChainCheck(number, previous)
 
 
 def _batch(after: int, last: int, size: int = 5000) -> list[tuple[int, str, str, str, str]]:

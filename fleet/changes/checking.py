@@ -12,12 +12,12 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from fleet.audit.trail import record
-from fleet.changes import quorum
 from fleet.changes.digests import leaf_digest, spec_digest
-from fleet.changes.drafting import locked, move_out
-from fleet.changes.placing import by_hand_of
-from fleet.changes.plan import judge_some, wish_of
-from fleet.inventory.reading import CloudError, Reading, Verdict, refresh, refresh_images, refresh_key_pairs
+from fleet.changes.drafting.drafts import locked, move_out
+from fleet.changes.judging.images import by_hand_of
+from fleet.changes.judging.machine import judge_some, wish_of
+from fleet.changes.review import quorum
+from fleet.inventory.reading import CloudError, Reading, Retryability, refresh, refresh_images, refresh_key_pairs
 from fleet.lib.clock import Clock
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, Contributor, Instance, Login, Target
@@ -153,7 +153,7 @@ def _conclude(change: Change, clock: Clock) -> None:
     move_out(change, blocked, now=now)
     change.state = ChangeState.IN_REVIEW
     change.spec_digest = spec_digest(change)
-    quorum.settle(change)
+    quorum.set_approvals_needed(change)
     change.check_note = ""
     change.save()
     record(
@@ -195,9 +195,11 @@ def _refusal(target: Target) -> tuple[str, str] | None:
 def _postpone(change: Change, error: CloudError, clock: Clock) -> None:
     """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
     now = clock.now()
-    if error.verdict is not Verdict.REFUSED:
+    if error.verdict is not Retryability.REFUSED:
         wait = (
-            timedelta(seconds=60 - now.second) if error.verdict is Verdict.WAIT else TRY_AGAIN * min(change.claims, 12)
+            timedelta(seconds=60 - now.second)
+            if error.verdict is Retryability.WAIT
+            else TRY_AGAIN * min(change.claims, 12)
         )
         words = f"The cloud does not answer ({error.code}); it is asked again."
         _mine(change).update(due_at=now + wait, check_note=words)

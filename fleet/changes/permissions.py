@@ -8,7 +8,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import JSONArray
 
-from fleet.changes.refused import Refused
+from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Contributor, Grant, Instance, Role, SeenMark, User
 
 FINAL = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
@@ -65,7 +65,7 @@ def scopes_of(change: Change) -> set[tuple[int, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Relation:
     """What a person is to a change: roles over all of its machines, whether they had a hand in it, which groups they marked."""
 
     roles: frozenset[Role]
@@ -82,7 +82,7 @@ class Standing:
         return Role.APPROVER in self.roles
 
 
-def standing_of(change: Change, user: User, scopes: set[tuple[int, str]] | None = None) -> Standing:
+def relation_of(change: Change, user: User, scopes: set[tuple[int, str]] | None = None) -> Relation:
     """Return what `user` is to a change, in two queries; in one with the pairs of account and environment."""
     contributed = Contributor.objects.filter(change=change, user=OuterRef("pk"))
     grants = Grant.objects.filter(user=OuterRef("pk")).values(row=JSONArray("role", "account_id", "environment"))
@@ -93,7 +93,7 @@ def standing_of(change: Change, user: User, scopes: set[tuple[int, str]] | None 
     hand, held, seen = person.get()
     author = change.author_id == user.pk
     roles = _roles_in(held, scopes_of(change) if scopes is None else scopes)
-    return Standing(roles, hand or author, author, frozenset(seen))
+    return Relation(roles, hand or author, author, frozenset(seen))
 
 
 def reviewable(change: Change) -> bool:
@@ -104,10 +104,10 @@ def reviewable(change: Change) -> bool:
 
 def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
     """Return every act on this change, with whether `user` may do it now and, if not, the sentence that says why."""
-    return acts_of(change, standing_of(change, user), now)
+    return acts_of(change, relation_of(change, user), now)
 
 
-def acts_of(change: Change, standing: Standing, now: datetime) -> dict[str, Act]:
+def acts_of(change: Change, standing: Relation, now: datetime) -> dict[str, Act]:
     """Return the same for a standing that was read already."""
     operator, approver, hand = standing.operator, standing.approver, standing.hand
     state = ChangeState(change.state)

@@ -1,7 +1,7 @@
 """The typed client of the ECS API, over the official SDK. Knows no Django."""
 
 from fleet.cloud.client import EcsClient
-from fleet.cloud.errors import CloudError, Verdict, verdict_of
+from fleet.cloud.errors import CloudError, Retryability, verdict_of
 from fleet.cloud.types import (
     BatchAnswer,
     BatchVerdict,
@@ -32,8 +32,8 @@ __all__ = [
     "MadeAnswer",
     "RegionView",
     "ReplaceAnswer",
+    "Retryability",
     "RunResult",
     "SnapshotView",
-    "Verdict",
     "verdict_of",
 ]

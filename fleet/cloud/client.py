@@ -1,7 +1,7 @@
 """The client: one per account and region, shared by threads."""
 
+from fleet.cloud.creating import Making
 from fleet.cloud.describe import Describing
-from fleet.cloud.make import Making
 
 
 class EcsClient(Describing, Making):

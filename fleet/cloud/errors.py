@@ -11,7 +11,7 @@ import re
 from fleet.lib.redact import redact
 
 
-class Verdict(enum.Enum):
+class Retryability(enum.Enum):
     RETRY = "retry"  # nothing was done: the same call again, soon
     WAIT = "wait"  # throttled, nothing was done: again from the next whole minute
     REFUSED = "refused"  # nothing was done, and the same call will not fare better
@@ -63,7 +63,7 @@ class CloudError(Exception):
         *,
         code: str,
         message: str,
-        verdict: Verdict,
+        verdict: Retryability,
         http_status: int | None = None,
         request_id: str = "",
     ) -> None:
@@ -75,13 +75,13 @@ class CloudError(Exception):
         super().__init__(f"{code}: {self.message}")
 
 
-def verdict_of(*, code: str, mutating: bool, http_status: int | None = None, message: str = "") -> Verdict:
+def verdict_of(*, code: str, mutating: bool, http_status: int | None = None, message: str = "") -> Retryability:
     """Return what the error means for a reading or a mutating call."""
-    lost = Verdict.UNKNOWN_OUTCOME if mutating else Verdict.RETRY
+    lost = Retryability.UNKNOWN_OUTCOME if mutating else Retryability.RETRY
     if code.startswith("Throttling"):
-        return Verdict.WAIT
+        return Retryability.WAIT
     if code in _AGAIN:
-        return Verdict.RETRY
+        return Retryability.RETRY
     if code in _FAULTS or code.startswith("ServiceUnavailable."):
         return lost
     if code == "OperationDenied" and (http_status == 500 or message.startswith("Internal Error")):
@@ -89,7 +89,7 @@ def verdict_of(*, code: str, mutating: bool, http_status: int | None = None, mes
     # A code that nobody listed, on a failure of the provider's side: that it was refused is only a guess.
     if http_status is not None and http_status >= 500 and not code.startswith(("Invalid", "OperationDenied.")):
         return lost
-    return Verdict.REFUSED
+    return Retryability.REFUSED
 
 
 def clean(message: str) -> str:

@@ -18,7 +18,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.http import protocol_type
 from aliyunsdkcore.request import RpcRequest
 
-from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Verdict, verdict_of
+from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Retryability, verdict_of
 from fleet.cloud.types import Credential, Revealable
 
 OnCall = Callable[[str, bool], None]
@@ -118,7 +118,7 @@ class Transport:
             raise CloudError(
                 code="FleetOS.PlainHttp",
                 message="A password is not sent over plain HTTP. Use an endpoint that speaks HTTPS.",
-                verdict=Verdict.REFUSED,
+                verdict=Retryability.REFUSED,
             )
         hidden = dict(secrets or {})
         if self._credential.security_token is not None:
@@ -158,7 +158,7 @@ class Transport:
             return CloudError(
                 code="SignatureDoesNotMatch",
                 message="The signature does not match: the secret of the access key is another one.",
-                verdict=Verdict.REFUSED,
+                verdict=Retryability.REFUSED,
             )
         except ValueError:
             return self.unreadable(action, mutating=mutating)

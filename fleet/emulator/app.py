@@ -7,14 +7,14 @@ from http.client import responses
 from typing import Any
 
 from fleet.emulator import actions as _all_actions
-from fleet.emulator.access import VERSION, Gate, caller_of
-from fleet.emulator.clock import to_second
-from fleet.emulator.control import Control
-from fleet.emulator.errors import ApiError, DropAnswer, common_error
-from fleet.emulator.params import Params
-from fleet.emulator.registry import ACTIONS
-from fleet.emulator.wire import Request, answer_body, error_body, new_request_id, read_request, wanted_format
-from fleet.emulator.world import World, new_entry
+from fleet.emulator.contract.registry import ACTIONS
+from fleet.emulator.control.endpoints import Control
+from fleet.emulator.provider import World, new_entry
+from fleet.emulator.wire.access import VERSION, Gate, caller_of
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.errors import ApiError, DropAnswer, common_error
+from fleet.emulator.wire.messages import Request, answer_body, error_body, new_request_id, read_request, wanted_format
+from fleet.emulator.wire.params import Params
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 TYPES = {"JSON": "application/json;charset=utf-8", "XML": "text/xml;charset=utf-8"}

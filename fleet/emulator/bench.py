@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.emulator.clock import to_second
-from fleet.emulator.signature import canonical_query, sign_v1, string_to_sign_v1
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.signature import canonical_query, sign_v1, string_to_sign_v1
 
 MANY, FEW = 100_000, 1_000
 NAMED = 100

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from fleet.emulator.access import AccessKey, Gate, parse_access_key
 from fleet.emulator.app import Application
-from fleet.emulator.edition import NAMES
+from fleet.emulator.contract.edition import NAMES
+from fleet.emulator.provider import World
 from fleet.emulator.reference import describe
-from fleet.emulator.server import make_server
-from fleet.emulator.settings import Settings
-from fleet.emulator.world import World
+from fleet.emulator.wire.access import AccessKey, Gate, parse_access_key
+from fleet.emulator.wire.server import make_server
+from fleet.emulator.world.settings import Settings
 
 DEFAULT_KEY = AccessKey("emulator", "emulator-secret")
 

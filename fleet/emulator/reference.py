@@ -1,10 +1,10 @@
 """What is emulated, as tables for the README, made from the registry itself."""
 
 from fleet.emulator import actions as _all_actions
-from fleet.emulator.edition import edition
-from fleet.emulator.region import Region
-from fleet.emulator.registry import ACTIONS
+from fleet.emulator.contract.edition import edition
+from fleet.emulator.contract.registry import ACTIONS
 from fleet.emulator.seed.fleet import LEAST_FOR_CASES, REGION_IDS, seed_fleet
+from fleet.emulator.world.region import Region
 
 assert _all_actions.LOADED
 

@@ -10,17 +10,17 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
 from fleet.audit.trail import record, record_all
-from fleet.engine.batch import told
-from fleet.engine.forecast import usual_seconds
+from fleet.engine.batch import machine_event
 from fleet.engine.graph import FINAL, GRAPH
-from fleet.engine.passwords import destroy_password
-from fleet.engine.permits import may_begin
-from fleet.engine.policy import Policy
 from fleet.engine.results import State
 from fleet.engine.route import BEFORE_THE_LINE
-from fleet.engine.waves import Counts, Standing, advance, budgets, standing, wave_name
+from fleet.engine.waves import Counts, RunCounts, advance, budgets, counts_of, wave_name
+from fleet.guards.forecast import usual_seconds
+from fleet.guards.policy import Policy
+from fleet.guards.window import may_begin
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement, Target, Transition
+from fleet.vault.passwords import destroy_password
 
 # So many begin in one transaction; the others in the next, which comes as soon as something was settled.
 AT_ONCE = 500
@@ -29,7 +29,7 @@ SAVED = ["state", "wave", "wave_opened_at", "hold_until", "holds_for_person", "w
 
 def counts(change: Change) -> Counts:
     """Count the machines of a change by what became of them, in one query."""
-    return standing(change).whole
+    return counts_of(change).whole
 
 
 def admit(change: Change, now: datetime) -> int:
@@ -37,7 +37,7 @@ def admit(change: Change, now: datetime) -> int:
 
     What keeps machines from beginning is left in `waits_for`.
     """
-    now_at = standing(change)
+    now_at = counts_of(change)
     before = [getattr(change, name) for name in SAVED]
     began = 0
     tripped = None
@@ -58,7 +58,7 @@ def admit(change: Change, now: datetime) -> int:
     return began
 
 
-def _why_it_stops(change: Change, now_at: Standing, now: datetime) -> str:
+def _why_it_stops(change: Change, now_at: RunCounts, now: datetime) -> str:
     broken = next((budget for budget in budgets(change, now_at) if budget.broken), None)
     if broken:
         return broken.sentence
@@ -67,7 +67,7 @@ def _why_it_stops(change: Change, now_at: Standing, now: datetime) -> str:
     return ""
 
 
-def _record_trip(change: Change, now_at: Standing) -> None:
+def _record_trip(change: Change, now_at: RunCounts) -> None:
     record(
         action="change.tripped",
         subject=str(change),
@@ -81,7 +81,7 @@ def _record_trip(change: Change, now_at: Standing) -> None:
     )
 
 
-def _begin(change: Change, now_at: Standing, now: datetime) -> tuple[int, str]:
+def _begin(change: Change, now_at: RunCounts, now: datetime) -> tuple[int, str]:
     """Let machines of the open wave begin; return how many, and why no more where something beside the policy keeps them."""
     policy = Policy.of(change.policy)
     free = policy.max_in_flight - now_at.whole.in_flight
@@ -167,7 +167,7 @@ def _end_stragglers(change: Change, now: datetime) -> None:
         )
         for row in rows
     )
-    record_all([told(row, "instance.cancelled", why=note) for row in rows])
+    record_all([machine_event(row, "instance.cancelled", why=note) for row in rows])
 
 
 def close_if_ended(change: Change, now: datetime) -> bool:
@@ -197,7 +197,7 @@ def close_if_ended(change: Change, now: datetime) -> bool:
 
 
 @transaction.atomic
-def attend(change_id: int, now: datetime) -> None:
+def look_after_change(change_id: int, now: datetime) -> None:
     """Look after one change: let machines begin, stop it past its failures, finish it when all have ended."""
     change = Change.objects.select_for_update(of=("self",)).select_related("secret").filter(pk=change_id).first()
     if change is None or change.state not in (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED):

@@ -7,9 +7,9 @@ from datetime import datetime
 from django.conf import settings
 
 from fleet.audit.trail import event
-from fleet.cloud import CloudError, EcsClient, Verdict
+from fleet.cloud import CloudError, EcsClient, Retryability
+from fleet.engine.pace import began, look_after, usual
 from fleet.engine.results import Wait
-from fleet.engine.timings import began, look_after, usual
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock
 from fleet.models import Account, AuditEvent, Replacement
@@ -42,7 +42,7 @@ class Batch:
         return self.deadline - time.monotonic()
 
 
-def told(row: Replacement, action: str, *, request_id: str = "", **data: object) -> AuditEvent:
+def machine_event(row: Replacement, action: str, *, request_id: str = "", **data: object) -> AuditEvent:
     """Return an event about one machine of a change, by the program itself."""
     return event(
         action=action,
@@ -55,13 +55,13 @@ def told(row: Replacement, action: str, *, request_id: str = "", **data: object)
     )
 
 
-def later(error: CloudError, now: datetime) -> Wait | None:
+def retry_after(error: CloudError, now: datetime) -> Wait | None:
     """Return when to try again after this error, or None where the cloud said a definite no."""
-    if error.verdict is Verdict.WAIT:
+    if error.verdict is Retryability.WAIT:
         # Quotas are counted in fixed minutes: the next one begins anew.
         return Wait(
             60 - now.second + 1, f"The quota of the account is used up ({error.code}); it goes on in the next minute."
         )
-    if error.verdict is Verdict.REFUSED:
+    if error.verdict is Retryability.REFUSED:
         return None
     return Wait(5, f"The cloud did not answer ({error.code}); it is looked at again.")

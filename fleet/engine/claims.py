@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import F
 
 from fleet.audit.trail import event, record_all
-from fleet.engine import timings
+from fleet.engine import pace
 from fleet.engine.batch import LEASE_SECONDS
 from fleet.engine.graph import FINAL, GRAPH, entering
-from fleet.engine.results import Move, Result, State, Wait, held
+from fleet.engine.results import Move, Result, State, Wait, hold_for_person
 from fleet.engine.route import NOT_STAYING
 from fleet.models import AuditEvent, Outcome, Replacement, Target, Transition
 
@@ -139,7 +139,7 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
         if result.to in FINAL:
             closed_targets.append(row.target_id)
         events += _events_of_move(row, result)
-    timings.learn(rows, results, now)
+    pace.learn(rows, results, now)
     Transition.objects.bulk_create(transitions)
     Target.objects.filter(pk__in=closed_targets).update(open=False)
     record_all(events)
@@ -157,7 +157,7 @@ def _bounded(row: Replacement, result: Result) -> Result:
         return result
     why = f"It was stopped {MOST_STOPS} times and does not stay stopped, or the cloud does not take it for stopped."
     code = str(result.fields.get("error_code", "")) or NOT_STAYING
-    move = held(row, f"{why} {result.note}", code=code, events=result.events)
+    move = hold_for_person(row, f"{why} {result.note}", code=code, events=result.events)
     return replace(move, fields=result.fields | move.fields)
 
 

@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleet.engine import returning
 from fleet.engine.batch import Batch
-from fleet.engine.handlers_after import restoring, starting, verifying
-from fleet.engine.handlers_before import preparing, stopping
-from fleet.engine.handlers_replacing import replacing
-from fleet.engine.imaging import imaging
-from fleet.engine.policy import Policy
-from fleet.engine.results import FRESH, Move, Result, State, ended, held, put_back
+from fleet.engine.handlers import returning
+from fleet.engine.handlers.after_the_line import restoring, starting, verifying
+from fleet.engine.handlers.before_the_line import preparing, stopping
+from fleet.engine.handlers.images import imaging
+from fleet.engine.handlers.replacing import replacing
+from fleet.engine.handlers.snapshots import snapshotting
+from fleet.engine.results import FRESH, Move, Result, State, end_and_start_again, ended, hold_for_person
 from fleet.engine.route import BEFORE_THE_LINE, step_of
-from fleet.engine.snapshots import snapshotting
-from fleet.engine.steps import INCONCLUSIVE, after, before
+from fleet.engine.steps.handling import INCONCLUSIVE, after, before
+from fleet.guards.policy import Policy
 from fleet.models import Outcome, Replacement
 
 Handler = Callable[[Batch], dict[int, Result]]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StateRule:
     """An automatic state. `overdue` says what becomes of a row whose `deadline` has passed."""
 
     handler: Handler
@@ -34,7 +34,9 @@ class Step:
     to: frozenset[State]
 
 
-def _before_the_line(handler: Handler, deadline: timedelta, overdue: Callable[[Replacement], Move], *to: State) -> Step:
+def _before_the_line(
+    handler: Handler, deadline: timedelta, overdue: Callable[[Replacement], Move], *to: State
+) -> StateRule:
     """Return a state from which a machine can still go back to what it was, and to the queue."""
 
     def handle(batch: Batch) -> dict[int, Result]:
@@ -47,26 +49,26 @@ def _before_the_line(handler: Handler, deadline: timedelta, overdue: Callable[[R
         return returning.overdue(row) if row.returning else overdue(row)
 
     ways_out = {State.QUEUED, State.STARTING, State.FAILED, State.CANCELLED, State.HELD}
-    return Step(handle, deadline, late, frozenset({*to, *ways_out}))
+    return StateRule(handle, deadline, late, frozenset({*to, *ways_out}))
 
 
 def _untouched(note: str, code: str = "") -> Callable[[Replacement], Move]:
-    return lambda row: put_back(row, Outcome.FAILED_UNTOUCHED, note, code=code)
+    return lambda row: end_and_start_again(row, Outcome.FAILED_UNTOUCHED, note, code=code)
 
 
 def _not_stopped(row: Replacement) -> Move:
     # It may still stop: then it is started again.
     note = "It did not stop in time. The old system is intact."
-    return put_back(row, Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
+    return end_and_start_again(row, Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
 
 
 def _not_started(row: Replacement) -> Move:
     if row.new_disk_id:
-        return held(
+        return hold_for_person(
             row, f"The new disk is in place, and the machine did not start in 15 min. {row.note}", code=row.error_code
         )
     note = f"{row.note} The old system is intact, and the machine did not start again in 15 min."
-    return held(row, note, code=row.error_code)
+    return hold_for_person(row, note, code=row.error_code)
 
 
 def _not_verified(row: Replacement) -> Move:
@@ -74,10 +76,10 @@ def _not_verified(row: Replacement) -> Move:
 
 
 def _no_verdict(row: Replacement) -> Move:
-    return held(row, f"Nobody said in time whether it is good. {row.note}", code=INCONCLUSIVE)
+    return hold_for_person(row, f"Nobody said in time whether it is good. {row.note}", code=INCONCLUSIVE)
 
 
-GRAPH: dict[State, Step] = {
+GRAPH: dict[State, StateRule] = {
     State.PREPARING: _before_the_line(
         preparing,
         timedelta(minutes=30),
@@ -122,29 +124,31 @@ GRAPH: dict[State, Step] = {
     State.REPLACING: _before_the_line(
         replacing,
         timedelta(minutes=60),
-        lambda row: held(row, f"The replacement did not end in 60 min. {row.note}", code=row.error_code),
+        lambda row: hold_for_person(row, f"The replacement did not end in 60 min. {row.note}", code=row.error_code),
         State.STOPPING,
         State.RESTORING,
     ),
-    State.RESTORING: Step(
+    State.RESTORING: StateRule(
         restoring,
         timedelta(minutes=15),
-        lambda row: held(row, f"Not everything could be put back in 15 min. {row.note}", code=row.error_code),
+        lambda row: hold_for_person(
+            row, f"Not everything could be put back in 15 min. {row.note}", code=row.error_code
+        ),
         frozenset({State.STARTING, State.VERIFYING, State.HELD}),
     ),
-    State.STARTING: Step(
+    State.STARTING: StateRule(
         starting,
         timedelta(minutes=15),
         _not_started,
         frozenset({State.VERIFYING, State.FAILED, State.CANCELLED, State.HELD}),
     ),
-    State.VERIFYING: Step(
+    State.VERIFYING: StateRule(
         verifying,
         timedelta(minutes=10),
         _not_verified,
         frozenset({State.AFTER, State.DONE, State.FAILED, State.HELD}),
     ),
-    State.AFTER: Step(
+    State.AFTER: StateRule(
         after,
         timedelta(minutes=10),
         _no_verdict,
@@ -156,7 +160,7 @@ BY_PERSONS = frozenset({State.QUEUED, State.HELD})
 FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 
-def check(graph: dict[State, Step]) -> None:
+def check(graph: dict[State, StateRule]) -> None:
     """Raise ValueError unless every state is automatic, a person's or final, and every one can be reached and left."""
     if set(graph) | BY_PERSONS | FINAL != set(State) or set(graph) & (BY_PERSONS | FINAL):
         raise ValueError("Each state is automatic, a person's, or final; exactly one of these")

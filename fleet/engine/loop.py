@@ -13,12 +13,12 @@ from django.db.models import Min
 
 from fleet.cloud import CloudError
 from fleet.engine import claims
-from fleet.engine.admission import attend
-from fleet.engine.batch import LEASE_SECONDS, Batch, later
+from fleet.engine.admission import look_after_change
+from fleet.engine.batch import LEASE_SECONDS, Batch, retry_after
 from fleet.engine.graph import GRAPH
+from fleet.engine.handlers.sending import next_minute_if_full
 from fleet.engine.readings import Readings
-from fleet.engine.results import Move, Result, State, Wait, held
-from fleet.engine.sending import next_minute_if_full
+from fleet.engine.results import Move, Result, State, Wait, hold_for_person
 from fleet.inventory.credentials import client_for
 from fleet.lib.clock import Clock
 from fleet.models import Change, ChangeState, Replacement
@@ -38,7 +38,7 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
     looked_at = 0
     readings = Readings()
     for change_id in HOLDING.filter(hold_until__lte=clock.now()).values_list("pk", flat=True):
-        attend(change_id, clock.now())
+        look_after_change(change_id, clock.now())
     groups = deque(claims.next_groups(clock.now()))
     while groups and time.monotonic() < until:
         group = groups.popleft()
@@ -55,23 +55,23 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
         results = _handle(rows, clock, readings, deadline)
         handled = [row for row in rows if row.pk in results]
         for change_id in claims.settle(handled, results, clock.now()):
-            attend(change_id, clock.now())
+            look_after_change(change_id, clock.now())
         onward = {result.to for result in results.values() if isinstance(result, Move) and result.to in GRAPH}
         groups.extendleft(claims.Group(group.account_id, group.region, state) for state in sorted(onward))
     return looked_at
 
 
-def attend_all(clock: Clock) -> None:
+def look_after_all_changes(clock: Clock) -> None:
     """Look after every running change: the second way in, should a settle have died before it attended."""
     for change_id in Change.objects.filter(state__in=DRIVEN).values_list("pk", flat=True):
-        attend(change_id, clock.now())
+        look_after_change(change_id, clock.now())
 
 
 def run(clock: Clock, seconds: float, *, sleep: Callable[[float], None] = time.sleep, stop: Callable[[], bool]) -> int:
     """Work for at most `seconds`, and return early when nothing is due in that time or `stop()` says so."""
     end = time.monotonic() + seconds
     looked_at = 0
-    attend_all(clock)
+    look_after_all_changes(clock)
     while time.monotonic() < end and not stop():
         found = step(clock, until=end)
         looked_at += found
@@ -100,7 +100,9 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
     results: dict[int, Result] = {}
     for row in rows:
         if row.claims > claims.MOST_CLAIMS:
-            results[row.pk] = held(row, f"Three times in a row nobody came back from working on it. {row.note}")
+            results[row.pk] = hold_for_person(
+                row, f"Three times in a row nobody came back from working on it. {row.note}"
+            )
         elif row.deadline_at and row.deadline_at < now:
             results[row.pk] = step_of_state.overdue(row)
     rest = [row for row in rows if row.pk not in results]
@@ -122,7 +124,7 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
         readings.keep(rest, results, batch.readings, now)
     except CloudError as error:
         refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})
-        result = later(error, now) or refused
+        result = retry_after(error, now) or refused
         results |= {row.pk: result for row in rest}
     except Exception:
         # A mistake of ours must not stop the loop. Nothing is settled: when the lease is over the rows are claimed one by one,

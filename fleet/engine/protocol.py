@@ -55,7 +55,7 @@ class Seen:
     snapshot_running: bool = False
 
 
-class Step(Enum):
+class NextStep(Enum):
     """What to do next about a machine in the state *replacing*."""
 
     SEND = auto()  # the call may leave: the first one, or the same once more with the same token
@@ -74,42 +74,42 @@ class Step(Enum):
     HOLD_ANOTHER = auto()  # another disk than the one that our call made
 
 
-def decide(record: Record, seen: Seen) -> Step:
+def decide(record: Record, seen: Seen) -> NextStep:
     """Say what follows. SEND only where the approved disk shows, on a stopped machine, and no answer is on record."""
     if not seen.exists:
-        return Step.HOLD_GONE
+        return NextStep.HOLD_GONE
     if record.new_disk:
         return _answered(record, seen)
     if record.sent_ago is not None:
         return _unanswered(record, seen, record.sent_ago)
     if seen.disk != record.approved_disk or seen.disk_size != record.approved_size:
-        return Step.SKIP
+        return NextStep.SKIP
     if not seen.stopped:
-        return Step.STOP
-    return Step.WAIT_SNAPSHOT if seen.snapshot_running else Step.SEND
+        return NextStep.STOP
+    return NextStep.WAIT_SNAPSHOT if seen.snapshot_running else NextStep.SEND
 
 
-def _answered(record: Record, seen: Seen) -> Step:
+def _answered(record: Record, seen: Seen) -> NextStep:
     if seen.disk in ("", record.approved_disk):
-        return Step.WAIT_SHOWN
+        return NextStep.WAIT_SHOWN
     if seen.disk != record.new_disk:
-        return Step.HOLD_ANOTHER
-    return Step.RESTORE if seen.ready else Step.WAIT_READY
+        return NextStep.HOLD_ANOTHER
+    return NextStep.RESTORE if seen.ready else NextStep.WAIT_READY
 
 
-def _unanswered(record: Record, seen: Seen, sent_ago: float) -> Step:
+def _unanswered(record: Record, seen: Seen, sent_ago: float) -> NextStep:
     """A call left and may have been carried out, or may still be: never SKIP, never STOP, nothing that says *untouched*."""
     if seen.disk not in ("", record.approved_disk):
-        return Step.ADOPT if _fits(record, seen, sent_ago) else Step.HOLD_NOT_OURS
+        return NextStep.ADOPT if _fits(record, seen, sent_ago) else NextStep.HOLD_NOT_OURS
     if seen.disk and seen.disk_size != record.approved_size:
-        return Step.HOLD_CHANGED
+        return NextStep.HOLD_CHANGED
     if sent_ago > RESEND_WINDOW:
-        return Step.HOLD_WINDOW_OVER
+        return NextStep.HOLD_WINDOW_OVER
     if not seen.disk:
-        return Step.WAIT_SHOWN
+        return NextStep.WAIT_SHOWN
     if not seen.stopped:
-        return Step.WAIT_RUNNING
-    return Step.WAIT_SNAPSHOT if seen.snapshot_running else Step.SEND
+        return NextStep.WAIT_RUNNING
+    return NextStep.WAIT_SNAPSHOT if seen.snapshot_running else NextStep.SEND
 
 
 def _fits(record: Record, seen: Seen, sent_ago: float) -> bool:
@@ -150,7 +150,7 @@ class After(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AfterAnswer:
     """What follows from an answer, and whether the intent stays on record."""
 
     then: After
@@ -167,19 +167,19 @@ _NOTHING_DONE = {
 }
 
 
-def judge(answer: Answer, *, first: bool) -> Verdict:
+def judge(answer: Answer, *, first: bool) -> AfterAnswer:
     """Say what follows from the answer; `first`: no intent was on record before the one of this call.
 
     An intent is taken back only where its call was the first and certainly did nothing. Later ones prove nothing about
     the earlier: what was sent before may still be carried out, and a refusal now goes to a person.
     """
     if answer is Answer.DISK:
-        return Verdict(After.RECORD)
+        return AfterAnswer(After.RECORD)
     if answer is Answer.UNCLEAR:
-        return Verdict(After.LOOK_AGAIN)
+        return AfterAnswer(After.LOOK_AGAIN)
     if answer is Answer.TOKEN_TAKEN:
-        return Verdict(After.HOLD)
+        return AfterAnswer(After.HOLD)
     then = _NOTHING_DONE[answer]
     if first:
-        return Verdict(then, intent_stands=False)
-    return Verdict(After.LOOK_AGAIN if answer in (Answer.NOT_SENT, Answer.THROTTLED) else After.HOLD)
+        return AfterAnswer(then, intent_stands=False)
+    return AfterAnswer(After.LOOK_AGAIN if answer in (Answer.NOT_SENT, Answer.THROTTLED) else After.HOLD)

@@ -44,12 +44,12 @@ def ended(outcome: Outcome, note: str, *, code: str = "", events: list[AuditEven
     return Move(to, note, {"outcome": outcome, "error_code": code}, events or [])
 
 
-def held(row: Replacement, note: str, *, code: str = "", events: list[AuditEvent] | None = None) -> Move:
+def hold_for_person(row: Replacement, note: str, *, code: str = "", events: list[AuditEvent] | None = None) -> Move:
     """Return the move to a person's desk, with the evidence in words; the state that it came from is kept."""
     return Move(State.HELD, note, {"held_from": row.state, "error_code": code}, events or [])
 
 
-def put_back(row: Replacement, outcome: Outcome, note: str, *, code: str = "") -> Move:
+def end_and_start_again(row: Replacement, outcome: Outcome, note: str, *, code: str = "") -> Move:
     """End with `outcome`, after the machine that we stopped runs again; one that was stopped before ends at once."""
     if row.was_running:
         return Move(State.STARTING, note, {"outcome": outcome, "error_code": code, "asked_at": None})

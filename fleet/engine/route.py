@@ -2,8 +2,8 @@
 
 from django.db.models import Q
 
-from fleet.engine.policy import Policy, Step
 from fleet.engine.results import State
+from fleet.guards.policy import Policy, PolicyStep
 from fleet.models import Replacement
 
 ORDER = (
@@ -32,7 +32,7 @@ def onward(row: Replacement, state: State) -> State:
     return next(later for later in ORDER[ORDER.index(state) + 1 :] if _passes(row, later))
 
 
-def step_of(row: Replacement, state: State) -> Step | None:
+def step_of(row: Replacement, state: State) -> PolicyStep | None:
     """Return what is asked of this machine in BEFORE or AFTER, None where nothing is.
 
     A command runs on the machine itself: one that was stopped and stays stopped is asked nothing.

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Q
 
 from fleet.engine.graph import FINAL, GRAPH
-from fleet.engine.policy import Policy
 from fleet.engine.results import State
-from fleet.engine.steps import INCONCLUSIVE
+from fleet.engine.steps.handling import INCONCLUSIVE
+from fleet.guards.policy import Policy
 from fleet.lib.text import count
 from fleet.models import Change, Outcome, Target
 
@@ -55,7 +55,7 @@ class WaveCount(Counts):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunCounts:
     """A change by its waves, in order, and as a whole."""
 
     waves: list[WaveCount]
@@ -100,7 +100,7 @@ def waves_of(policy: Policy, targets: Sequence[Target]) -> list[int]:
     return number_of
 
 
-def standing(change: Change) -> Standing:
+def counts_of(change: Change) -> RunCounts:
     """Count the machines of a change by wave, in one query whose answer does not grow with their number."""
     unclear = Q(state=State.HELD, error_code=INCONCLUSIVE)
     lately = Q(entered_at__gt=change.wave_opened_at) if change.wave_opened_at else Q()
@@ -120,7 +120,7 @@ def standing(change: Change) -> Standing:
     whole = Counts()
     for wave in waves.values():
         whole.add(wave)
-    return Standing(sorted(waves.values(), key=lambda wave: wave.number), whole)
+    return RunCounts(sorted(waves.values(), key=lambda wave: wave.number), whole)
 
 
 def _counted(state: str, outcome: str, machines: int, late: int, unclear: int) -> Counts:
@@ -141,7 +141,7 @@ def _counted(state: str, outcome: str, machines: int, late: int, unclear: int) -
     )
 
 
-def budgets(change: Change, now_at: Standing) -> list[Budget]:
+def budgets(change: Change, now_at: RunCounts) -> list[Budget]:
     """Return the budgets that count now: of the whole, of the open wave, and of skips."""
     policy = Policy.of(change.policy)
     whole = now_at.whole
@@ -165,7 +165,7 @@ def wave_name(policy: Policy, number: int) -> str:
     return f"wave {number + 1}"
 
 
-def advance(change: Change, now_at: Standing, now: datetime) -> str:
+def advance(change: Change, now_at: RunCounts, now: datetime) -> str:
     """Open the next wave where the present one is over and nothing keeps it back; return what it waits for, or nothing.
 
     The change's fields are changed and not saved.
@@ -189,7 +189,7 @@ def open_wave(change: Change, number: int, now: datetime) -> None:
     change.hold_until, change.holds_for_person = None, False
 
 
-def next_wave(change: Change, now_at: Standing) -> WaveCount | None:
+def next_wave(change: Change, now_at: RunCounts) -> WaveCount | None:
     """Return the first later wave that has machines to begin with."""
     return next((wave for wave in now_at.waves if wave.number > change.wave and wave.queued), None)
 

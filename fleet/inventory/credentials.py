@@ -5,7 +5,7 @@ import os
 import threading
 import uuid
 
-from fleet.cloud import CloudError, Credential, EcsClient, Verdict
+from fleet.cloud import CloudError, Credential, EcsClient, Retryability
 from fleet.inventory import quota
 from fleet.lib.secret import SealBroken, Secret, fingerprint, seal, unseal
 from fleet.models import Account, SealedSecret
@@ -61,7 +61,7 @@ def _credential(account: Account) -> Credential:
         raise CloudError(
             code="FleetOS.NoCredential",
             message=f"Account {account} has no credential. Enter an access key in its settings.",
-            verdict=Verdict.REFUSED,
+            verdict=Retryability.REFUSED,
         )
     try:
         opened = json.loads(unseal(sealed.sealed, row_id=str(sealed.pk)).reveal())
@@ -69,7 +69,7 @@ def _credential(account: Account) -> Credential:
         failure = CloudError(
             code="FleetOS.SealBroken",
             message=f"The credential of account {account} does not open: {broken}. Enter it again.",
-            verdict=Verdict.REFUSED,
+            verdict=Retryability.REFUSED,
         )
     else:
         return Credential(opened["access_key_id"], Secret(opened["secret"]))

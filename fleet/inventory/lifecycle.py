@@ -6,8 +6,10 @@ support of the service pack.) A system that is not listed has no date, which say
 """
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
+
+SOON = timedelta(days=183)  # an end of life within this time is said
 
 # A pattern over the name, the label with what it found, in the order of asking.
 _NAMES: list[tuple[re.Pattern[str], str]] = [

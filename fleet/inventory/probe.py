@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from fleet.cloud import CloudError, EcsClient, InstanceView, Verdict
-from fleet.cloud.dry import dry_run
+from fleet.cloud import CloudError, EcsClient, InstanceView, Retryability
+from fleet.cloud.dry_run import dry_run
 from fleet.cloud.errors import UNREADABLE
 from fleet.inventory import quota
 from fleet.inventory.credentials import client_for
@@ -125,7 +125,7 @@ def _asked(right: str, region: str, ask: Callable[[], object], words: str = "") 
     except CloudError as error:
         if error.code.startswith(DENIED):
             return Finding(right, region, FAULT, f"missing: grant {right} in RAM ({error.code})")
-        if words == DRY and error.verdict is Verdict.REFUSED:
+        if words == DRY and error.verdict is Retryability.REFUSED:
             # Rights are looked at before the machine: this one alone would be refused.
             return Finding(right, region, NOTE, f"dry run refused for this one machine: {error}")
         if error.code == UNREADABLE:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from fleet.cloud import CloudError, DiskView, EcsClient, InstanceView, Verdict
+from fleet.cloud import CloudError, DiskView, EcsClient, InstanceView, Retryability
 from fleet.cloud.describe import IDS_A_CALL, IMAGE_IDS_A_CALL
 from fleet.inventory import store
 from fleet.inventory.credentials import client_for
-from fleet.inventory.gone import mark_instances_gone
+from fleet.inventory.vanished import mark_instances_gone
 from fleet.lib.clock import Clock
 from fleet.models import Account, Image, Instance, KeyPair
 
-__all__ = ["CloudError", "Reading", "Verdict", "refresh", "refresh_images", "refresh_key_pairs"]
+__all__ = ["CloudError", "Reading", "Retryability", "refresh", "refresh_images", "refresh_key_pairs"]
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ def supported_types(client: EcsClient, image_id: str) -> list[str] | None:
     try:
         return sorted(set(client.image_support_types(image_id=image_id)))
     except CloudError as error:
-        if error.verdict is Verdict.REFUSED:
+        if error.verdict is Retryability.REFUSED:
             return None
         raise
 

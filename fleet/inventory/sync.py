@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from django.db import models, transaction
 from django.db.models import F, Q
 
-from fleet.cloud import CloudError, Verdict
-from fleet.inventory import quota, stages
+from fleet.cloud import CloudError, Retryability
+from fleet.inventory import quota, sync_stages
 from fleet.inventory.credentials import client_for
-from fleet.inventory.gone import leave_region
+from fleet.inventory.vanished import leave_region
 from fleet.lib.clock import Clock
 from fleet.models import Account, Heartbeat, RegionMirror
 
@@ -32,9 +32,9 @@ LONGEST_INTERVAL = timedelta(minutes=30)
 MACHINES_AN_INTERVAL = 1000
 STALE = timedelta(hours=2)  # a sync under way for longer begins again: its first pages are no news any more
 _PAUSES = {
-    Verdict.RETRY: timedelta(seconds=15),
-    Verdict.UNKNOWN_OUTCOME: timedelta(seconds=15),
-    Verdict.REFUSED: timedelta(minutes=5),
+    Retryability.RETRY: timedelta(seconds=15),
+    Retryability.UNKNOWN_OUTCOME: timedelta(seconds=15),
+    Retryability.REFUSED: timedelta(minutes=5),
 }
 
 
@@ -140,7 +140,7 @@ def _claim(now: datetime, only: int | None = None) -> RegionMirror | None:
         mirror.lease += 1
         mirror.due_at = now + LEASE
         if not mirror.stage or mirror.started_at is None or mirror.started_at < now - STALE:
-            mirror.stage, mirror.cursor, mirror.started_at = stages.first(), "", now
+            mirror.stage, mirror.cursor, mirror.started_at = sync_stages.first(), "", now
         mirror.save(update_fields=["lease", "due_at", "stage", "cursor", "started_at"])
         return mirror
 
@@ -152,11 +152,11 @@ def _work(mirror: RegionMirror, clock: Clock, done: Pass, until: float, pages: i
     try:
         while mirror.stage:
             if done.pages >= pages or time.monotonic() >= until:
-                _settle(mirror, due_at=clock.now())
+                _release(mirror, due_at=clock.now())
                 return
             read_at = clock.now()
             client = client_for(mirror.account, mirror.region)
-            page = stages.STAGES[mirror.stage](client, mirror, read_at)
+            page = sync_stages.STAGES[mirror.stage](client, mirror, read_at)
             done.pages += 1
             _write(mirror, page, clock)
         done.finished += 1
@@ -167,7 +167,7 @@ def _work(mirror: RegionMirror, clock: Clock, done: Pass, until: float, pages: i
         _give_up(mirror, error, clock.now())
 
 
-def _write(mirror: RegionMirror, page: stages.Page, clock: Clock) -> None:
+def _write(mirror: RegionMirror, page: sync_stages.Page, clock: Clock) -> None:
     """Write a page and the cursor behind it, in one transaction."""
     with transaction.atomic():
         if not _held(mirror).select_for_update(no_key=True).exists():
@@ -177,32 +177,32 @@ def _write(mirror: RegionMirror, page: stages.Page, clock: Clock) -> None:
         if page.cursor is not None:
             mirror.cursor = page.cursor
         else:
-            mirror.stage, mirror.cursor = stages.after(mirror.stage), ""
+            mirror.stage, mirror.cursor = sync_stages.after(mirror.stage), ""
         if mirror.stage:
-            _settle(mirror, due_at=now + LEASE)
+            _release(mirror, due_at=now + LEASE)
         else:
             # Fresh as of its start: what changed after the first page may not be in it.
             mirror.synced_at, mirror.note = mirror.started_at, ""
-            _settle(mirror, due_at=now + interval(mirror.instances))
+            _release(mirror, due_at=now + interval(mirror.instances))
 
 
 def _give_up(mirror: RegionMirror, error: CloudError, now: datetime) -> None:
     mirror.note = f"{error.message or error.code} ({error.code})"[:500]
-    if error.verdict is Verdict.WAIT:
+    if error.verdict is Retryability.WAIT:
         due_at = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     else:
         due_at = now + _PAUSES[error.verdict]
-    if error.verdict is Verdict.REFUSED:
+    if error.verdict is Retryability.REFUSED:
         # A cursor may be what was refused; whatever else it is, a sync from the start costs little.
         mirror.stage, mirror.cursor = "", ""
     try:
-        _settle(mirror, due_at=due_at)
+        _release(mirror, due_at=due_at)
     except Overtaken:
         return
     logger.warning("The sync of %s %s did not end: %s", mirror.account, mirror.region, error)
 
 
-def _settle(mirror: RegionMirror, *, due_at: datetime) -> None:
+def _release(mirror: RegionMirror, *, due_at: datetime) -> None:
     mirror.due_at = due_at
     fields = ("stage", "cursor", "started_at", "synced_at", "instances", "note", "due_at")
     if not _held(mirror).update(**{field: getattr(mirror, field) for field in fields}):

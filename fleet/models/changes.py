@@ -31,7 +31,7 @@ class Change(models.Model):
 
     `image_id` is the image as chosen, `images` its equal in every place of the machines: `account/region` to a pair of image
     id and how it was found (same, copied, chosen). `disk_size` is GiB; None asks for the provider's default, and never less
-    than the present disk. `snapshot_days` None takes no snapshot. `policy` is `fleet.engine.policy.Policy` as JSON.
+    than the present disk. `snapshot_days` None takes no snapshot. `policy` is `fleet.guards.policy.Policy` as JSON.
     `calendar` (closed by default), `not_before` and `not_after` say when it may run. `spec_digest` is SHA-256 over the
     canonical JSON of all of these. `due_at`, `lease` and `claims` belong to the worker while the change is being checked.
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from playwright.sync_api import Page, expect
 
 from fleet.lib.clock import DatabaseClock
-from fleet.management.processes import wait_for
+from fleet.management.processes.child import wait_for
 from fleet.models import Heartbeat, Image, Instance
 from tests.browser.conftest import World
-from tests.process.test_worker import worker
+from tests.management.worker.test_worker import worker
 from tests.support import fleets
 from tests.support.browser import Keyboard
 

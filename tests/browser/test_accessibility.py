@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page
 
-from fleet.changes import drafting
+from fleet.changes.drafting import drafts
 from fleet.lib.clock import DatabaseClock, ManualClock
 from fleet.models import Change, ChangeState, Instance, Replacement, ReplacementState
-from fleet.web import images
+from fleet.web.instances import images
 from tests.browser.conftest import World
 from tests.browser.ledgers import ledger
 from tests.support import fleets
@@ -87,10 +87,10 @@ def states(world: World) -> dict[str, str]:
     now = clock.now
     checking = fleets.draft(take(2), image, now())
     blocked = fleets.draft([*take(1), *cases], arm, now(), disk_size=30)
-    fresh = drafting.create_draft(actor=fleets.person("operator"), instance_pks=[take(1)[0].pk], now=now())
+    fresh = drafts.create_draft(actor=fleets.person("operator"), instance_pks=[take(1)[0].pk], now=now())
     approved = fleets.approved(take(1), image, clock, title="One more")
     in_review = fleets.in_review(take(2), image, clock)
-    drafting.submit(actor=fleets.person("operator"), change_id=checking.pk, now=DatabaseClock().now())
+    drafts.submit(actor=fleets.person("operator"), change_id=checking.pk, now=DatabaseClock().now())
     assert finished.replacements.filter(state=ReplacementState.DONE).count() == 2
     ledger(finished)
     return {

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Error, Page, Request, Route, expect
 
-from fleet.changes import drafting
-from fleet.engine.policy import Policy
+from fleet.changes.drafting import drafts
+from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Change, ChangeState, Image, Instance, Snapshot, Target
 from tests.browser.conftest import World
@@ -168,7 +168,7 @@ def states(world: World, spare: list[Instance], ubuntu: Image) -> dict[str, Chan
     regions = [fleets.plain(1, region=name)[0] for name in Instance.objects.values_list("region", flat=True).distinct()]
     ready = [one for one in fleets.plain(12) if one.data_disks == 0 and one.image_id != ubuntu.image_id][-1:]
     return {
-        "empty": drafting.create_draft(actor=fleets.person("operator"), instance_pks=[ready[0].pk], now=now),
+        "empty": drafts.create_draft(actor=fleets.person("operator"), instance_pks=[ready[0].pk], now=now),
         "blocked": fleets.draft([*ready, *cases], arm, now, disk_size=30),
         "warned": fleets.draft(regions, ubuntu, now, disk_size=200, snapshot_days=14),
         "ready": fleets.draft(ready, ubuntu, now, disk_size=None, login="image", key_pair=""),

@@ -7,10 +7,10 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
-from fleet.changes import drafting
+from fleet.changes.drafting import drafts
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Change, Instance
-from fleet.web import drafts
+from fleet.web.change import draft_views
 from tests.browser.conftest import World
 from tests.support import fleets
 from tests.support.browser import HAS_FOCUS, Keyboard
@@ -106,8 +106,8 @@ def test_a_session_that_ended_during_a_poll_leads_to_the_sign_in_and_back(page: 
     operator = fleets.person("operator")
     settings = fleets.settings(fleets.image_named("Ubuntu 24.04"))
     now = DatabaseClock().now()
-    drafting.edit_draft(actor=operator, change_id=draft.pk, settings=settings, now=now)
-    drafting.submit(actor=operator, change_id=draft.pk, now=now)
+    drafts.edit_draft(actor=operator, change_id=draft.pk, settings=settings, now=now)
+    drafts.submit(actor=operator, change_id=draft.pk, now=now)
     checking = re.compile("is read afresh from the cloud")
     page.goto(f"/changes/{draft.pk}")  # no worker runs: it is asked for every second
     expect(page.get_by_role("heading", name=checking)).to_be_visible()
@@ -126,7 +126,7 @@ def test_a_server_that_fails_is_told_by_a_toast_once_and_nothing_typed_is_lost(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The site runs in a thread of this process: its views of a draft now fail.
-    monkeypatch.setattr(drafts, "make_form", None)
+    monkeypatch.setattr(draft_views, "make_form", None)
     keys, title = Keyboard(page), page.locator("[name=title]")
     keys.fill(title, "Typed while it fails")
 

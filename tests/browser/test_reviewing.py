@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Page, expect
 
-from fleet.changes import calendars_admin, quorum_admin, receivers, stopping
-from fleet.changes.calendars_admin import CalendarWish, EntryWish
-from fleet.changes.grouping import grouped
+from fleet.administration import approval_rules, calendars, kill_switch, webhooks
+from fleet.administration.calendars import CalendarInput, EntryWish
+from fleet.changes.review.groups import grouped
 from fleet.lib.clock import DatabaseClock
 from fleet.management.benches.review import in_review
 from fleet.models import Account, Approval, Change, KillSwitch
@@ -92,16 +92,16 @@ def test_from_the_inbox_to_the_approval_by_keyboard(
 def rules(world: World, thousand: Change) -> Iterator[str]:
     """Rules of every kind, and the kill switch on in a region without machines of these tests; the path of a calendar."""
     admin = fleets.person("admin")
-    night = CalendarWish("Nights", False, False, None, "", "", "Asia/Shanghai")
-    calendar = calendars_admin.save_calendar(actor=admin, calendar_id=None, wish=night)
+    night = CalendarInput("Nights", False, False, None, "", "", "Asia/Shanghai")
+    calendar = calendars.save_calendar(actor=admin, calendar_id=None, wish=night)
     hours = [datetime(2026, 12, 1, hour, tzinfo=UTC) for hour in (14, 18)]
     span = EntryWish("Every night", hours[0], hours[1], "daily", None)
-    calendars_admin.save_entry(actor=admin, calendar_id=calendar.pk, entry_id=None, wish=span)
-    many = quorum_admin.RuleWish("Many machines", 2, 100_000, None, "", False, False)
-    quorum_admin.save_rule(actor=admin, rule_id=None, wish=many)
-    receivers.add_webhook(actor=admin, name="chat", purpose="news", url="https://hooks.example.com/", events=[])
+    calendars.save_entry(actor=admin, calendar_id=calendar.pk, entry_id=None, wish=span)
+    many = approval_rules.RuleInput("Many machines", 2, 100_000, None, "", False, False)
+    approval_rules.save_rule(actor=admin, rule_id=None, wish=many)
+    webhooks.add_webhook(actor=admin, name="chat", purpose="news", url="https://hooks.example.com/", events=[])
     now = DatabaseClock().now()
-    stopping.press(actor=admin, account_id=None, region="cn-shanghai", reason="Stock is short", now=now)
+    kill_switch.press(actor=admin, account_id=None, region="cn-shanghai", reason="Stock is short", now=now)
     yield f"/settings/calendars/{calendar.pk}"
     KillSwitch.objects.filter(lifted_at=None).update(lifted_at=now, lifted_by=admin)
 

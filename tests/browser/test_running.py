@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from fleet.engine.policy import Policy
+from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock, ManualClock
 from fleet.models import Account, Change, ChangeState, Replacement
 from tests.browser.conftest import World
 from tests.support import fleets
 from tests.support.browser import Keyboard, faults_of
 from tests.support.rules import rules_off
-from tests.web.test_runs_live import run_of
+from tests.web.change.run.test_live import run_of
 
 FIRST_SCREEN = 800
 POLL = 10_000  # ms in which a poll has come, also on busy cores

@@ -4,9 +4,9 @@ import threading
 
 from django.db import connection
 
-from fleet.changes import drafting
-from fleet.changes.refused import Refused
+from fleet.changes.drafting import drafts
 from fleet.lib.clock import DatabaseClock
+from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Target
 from tests.support import fleets
 from tests.support.databases import CommittedDatabase
@@ -23,7 +23,7 @@ def test_of_two_who_submit_the_same_machine_at_once_one_goes_on(
     machines = fleets.plain(ROUNDS + 1)
     for place in range(ROUNDS):
         shared = machines[place : place + 2]
-        drafts = [fleets.draft(shared, image, DatabaseClock().now()).pk for _ in range(2)]
+        pks = [fleets.draft(shared, image, DatabaseClock().now()).pk for _ in range(2)]
         said: list[str] = []
         together = threading.Barrier(2)
 
@@ -31,22 +31,22 @@ def test_of_two_who_submit_the_same_machine_at_once_one_goes_on(
             try:
                 actor, now = fleets.person("operator"), DatabaseClock().now()
                 together.wait(timeout=10)
-                drafting.submit(actor=actor, change_id=pk, now=now)
+                drafts.submit(actor=actor, change_id=pk, now=now)
             except Refused as refused:
                 said.append(refused.sentence)
             finally:
                 connection.close()
 
-        threads = [threading.Thread(target=submit, args=[pk]) for pk in drafts]
+        threads = [threading.Thread(target=submit, args=[pk]) for pk in pks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(timeout=30)
 
-        checking = Change.objects.get(pk__in=drafts, state=ChangeState.CHECKING)
-        assert Target.objects.filter(open=True, change__in=drafts).count() == 2
+        checking = Change.objects.get(pk__in=pks, state=ChangeState.CHECKING)
+        assert Target.objects.filter(open=True, change__in=pks).count() == 2
         assert len(said) == 1
         assert f"#{checking.pk}" in said[0]
-        drafting_again = Change.objects.get(pk__in=drafts, state=ChangeState.DRAFT)
+        drafting_again = Change.objects.get(pk__in=pks, state=ChangeState.DRAFT)
         assert drafting_again.targets.count() == 2, "the loser keeps everything"
         Target.objects.filter(change=checking).update(open=False)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from fleet import worker
-from fleet.changes import checking, drafting, review
+from fleet.changes import checking
+from fleet.changes.drafting import drafts
+from fleet.changes.review import deciding
 from fleet.engine import loop
 from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, Change, ChangeState, Target
@@ -29,7 +31,7 @@ def submitted(db: None, emulator: Emulator, clock: ManualClock) -> Change:
     emulator.reset(instances=90)
     fleets.mirror(emulator)
     made = fleets.draft(fleets.plain(3), fleets.image_named("Ubuntu 24.04"), clock.now())
-    return drafting.submit(actor=fleets.person("operator"), change_id=made.pk, now=clock.now())
+    return drafts.submit(actor=fleets.person("operator"), change_id=made.pk, now=clock.now())
 
 
 @pytest.fixture
@@ -59,10 +61,10 @@ def test_a_check_that_is_under_way_says_nothing_of_what_was_submitted_since(
     def submit_something_else(instances: Any) -> None:
         calls.append(instances)
         if len(calls) == 2:
-            review.withdraw(actor=operator, change_id=submitted.pk, now=clock.now())
+            deciding.withdraw(actor=operator, change_id=submitted.pk, now=clock.now())
             wanted = fleets.settings(image, disk_size=80)
-            drafting.edit_draft(actor=operator, change_id=submitted.pk, settings=wanted, now=clock.now())
-            drafting.submit(actor=operator, change_id=submitted.pk, now=clock.now())
+            drafts.edit_draft(actor=operator, change_id=submitted.pk, settings=wanted, now=clock.now())
+            drafts.submit(actor=operator, change_id=submitted.pk, now=clock.now())
 
     before_each(monkeypatch, submit_something_else)
     checking.check_due(clock)
@@ -77,8 +79,8 @@ def test_submitted_again_it_is_checked_anew_even_where_only_the_lease_tells(
     submitted: Change, clock: ManualClock
 ) -> None:
     before = submitted.lease
-    review.withdraw(actor=fleets.person("operator"), change_id=submitted.pk, now=clock.now())
-    again = drafting.submit(actor=fleets.person("operator"), change_id=submitted.pk, now=clock.now())
+    deciding.withdraw(actor=fleets.person("operator"), change_id=submitted.pk, now=clock.now())
+    again = drafts.submit(actor=fleets.person("operator"), change_id=submitted.pk, now=clock.now())
     assert again.lease == before + 2
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleet.changes.checking import seen_of
 from fleet.changes.digests import leaf_digest, spec_digest
-from fleet.engine.policy import GROWTHS, HOLDS, Policy, Step
+from fleet.guards.policy import GROWTHS, HOLDS, Policy, PolicyStep
 from fleet.inventory.reading import Reading
 from fleet.models import Account, Change, ChangeState, Instance, Login, SealedSecret, Target
 
@@ -64,7 +64,7 @@ mappings = st.dictionaries(
     st.tuples(st.sampled_from(["m-1", "m-2"]), st.just("same")).map(list),
 )
 steps = st.none() | st.builds(
-    Step,
+    PolicyStep,
     kind=st.sampled_from(["command", "webhook"]),
     text=texts,
     webhook=st.none() | numbers,

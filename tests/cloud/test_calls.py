@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fleet.cloud import CloudError, EcsClient, parse
-from fleet.cloud.act import settable
+from fleet.cloud.changing import settable
 from tests.cloud.conftest import Connect, every_instance, plain
 from tests.support.emulator import Emulator
 

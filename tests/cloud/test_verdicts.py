@@ -6,13 +6,18 @@ import time
 
 import pytest
 
-from fleet.cloud import CloudError, EcsClient, Verdict
+from fleet.cloud import CloudError, EcsClient, Retryability
 from fleet.cloud.errors import clean, verdict_of
 from tests.cloud.conftest import Connect, every_instance, plain
 from tests.cloud.recorder import answering
 from tests.support.emulator import Emulator
 
-RETRY, WAIT, REFUSED, UNKNOWN = Verdict.RETRY, Verdict.WAIT, Verdict.REFUSED, Verdict.UNKNOWN_OUTCOME
+RETRY, WAIT, REFUSED, UNKNOWN = (
+    Retryability.RETRY,
+    Retryability.WAIT,
+    Retryability.REFUSED,
+    Retryability.UNKNOWN_OUTCOME,
+)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def impatient(connect: Connect) -> EcsClient:
         ("SDK.InvalidRegionId", None, REFUSED, REFUSED),
     ],
 )
-def test_code_decides(code: str, status: int | None, reading: Verdict, mutating: Verdict) -> None:
+def test_code_decides(code: str, status: int | None, reading: Retryability, mutating: Retryability) -> None:
     assert verdict_of(code=code, mutating=False, http_status=status) is reading
     assert verdict_of(code=code, mutating=True, http_status=status) is mutating
 
@@ -93,7 +98,7 @@ def test_texts_are_cleaned(text: str, kept: str) -> None:
     ],
 )
 def test_error_on_the_wire(
-    emulator: Emulator, client: EcsClient, code: str, status: int, reading: Verdict, mutating: Verdict
+    emulator: Emulator, client: EcsClient, code: str, status: int, reading: Retryability, mutating: Retryability
 ) -> None:
     fault = {"kind": "error", "code": code, "status": status, "message": "Said so."}
     emulator.faults({**fault, "action": "DescribeInstances"}, {**fault, "action": "StartInstances"})

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from fleet.cloud import CloudError, Credential, EcsClient, Verdict
+from fleet.cloud import CloudError, Credential, EcsClient, Retryability
 from fleet.cloud.transport import is_loopback
 from fleet.lib.secret import Secret
 from tests.cloud.conftest import Connect, plain
@@ -75,7 +75,7 @@ def test_network_fault_says_nothing_of_the_password(
             replace(connect(endpoint=f"127.0.0.1:{port}"))
     error = caught.value
     assert error.code == "SDK.HttpError"
-    assert error.verdict is Verdict.UNKNOWN_OUTCOME
+    assert error.verdict is Retryability.UNKNOWN_OUTCOME
     assert error.__cause__ is None
     assert error.__context__ is None
     for text in (str(error), repr(error), error.message, caplog.text, *capfd.readouterr()):
@@ -95,7 +95,7 @@ def test_wrong_secret_does_not_echo_the_request(connect: Connect) -> None:
     with pytest.raises(CloudError) as caught:
         replace(client)
     assert caught.value.code in ("SignatureDoesNotMatch", "InvalidAccessKeySecret", "IncompleteSignature")
-    assert caught.value.verdict is Verdict.REFUSED
+    assert caught.value.verdict is Retryability.REFUSED
     assert_silent(str(caught.value))
 
 
@@ -210,7 +210,7 @@ def test_password_over_plain_http_elsewhere_is_refused_unsent(connect: Connect) 
     with pytest.raises(CloudError) as caught:
         replace(client)
     assert caught.value.code == "FleetOS.PlainHttp"
-    assert caught.value.verdict is Verdict.REFUSED
+    assert caught.value.verdict is Retryability.REFUSED
 
 
 def test_calls_are_told_before_they_leave(connect: Connect, emulator: Emulator) -> None:

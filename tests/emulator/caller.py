@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from werkzeug.test import Client, TestResponse
 
-from fleet.emulator.access import AccessKey, Gate
 from fleet.emulator.app import Application
-from fleet.emulator.clock import Clock
-from fleet.emulator.settings import Settings
-from fleet.emulator.world import World
+from fleet.emulator.provider import World
+from fleet.emulator.wire.access import AccessKey, Gate
+from fleet.emulator.wire.clock import Clock
+from fleet.emulator.world.settings import Settings
 
 START = 1_795_400_000.0  # 2026-11-23T02:13:20Z
 EXAMPLE = {"InstanceId": "i-23jggx34b", "ImageId": "m-myimage11"}

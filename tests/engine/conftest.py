@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fleet.engine import timings
+from fleet.engine import pace
 from fleet.lib.clock import ManualClock
 from tests.support import fleets
 from tests.support.emulator import Emulator
@@ -12,7 +12,7 @@ from tests.support.emulator import Emulator
 
 @pytest.fixture
 def clock() -> ManualClock:
-    timings.forget()  # what this process knows of the test before
+    pace.forget()  # what this process knows of the test before
     return ManualClock(datetime.now(UTC))
 
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.changes import effects, running, settling
-from fleet.changes.refused import Refused
+from fleet.changes.running import controls, held_machines, previews
 from fleet.engine import loop
 from fleet.engine.readings import Readings
 from fleet.engine.results import State
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import ManualClock
+from fleet.lib.refused import Refused
 from fleet.models import AuditEvent, ChangeState, KillSwitch, MachineLock, Outcome, Replacement
 from tests.engine.runs import made, no_quota, operator, outcomes, power, rows, run, states
 from tests.support import fleets
@@ -24,7 +24,7 @@ AT_ONCE = Policy(max_in_flight=10, failures_allowed=9)
 def pause_where(state: State, clock: ManualClock, change_id: int) -> None:
     """Drive until a machine is in this state, then pause."""
     fleets.drive(clock, until=lambda: Replacement.objects.filter(change=change_id, state=state).exists())
-    running.pause(actor=operator(), change_id=change_id, now=clock.now())
+    controls.pause(actor=operator(), change_id=change_id, now=clock.now())
 
 
 @pytest.mark.parametrize("state", [State.PREPARING, State.STOPPING, State.SNAPSHOTTING, State.REPLACING])
@@ -45,7 +45,7 @@ def test_pause_brings_back_what_was_not_sent_and_resume_goes_on(
     assert told.data == {"called_back": 3}
     assert AuditEvent.objects.filter(change=change, action="instance.returned").count() == 3
 
-    running.resume(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.resume(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
     assert outcomes(change) == {Outcome.SUCCEEDED: 3}
     assert len(made(fleet)) == 3
@@ -54,8 +54,8 @@ def test_pause_brings_back_what_was_not_sent_and_resume_goes_on(
 def test_pause_drives_to_its_end_what_was_sent(fleet: Emulator, clock: ManualClock) -> None:
     change = run(2, clock, policy=Policy(max_in_flight=1))
     fleets.drive(clock, until=lambda: Replacement.objects.exclude(new_disk_id="").exists())
-    effect = effects.preview(change, "pause", clock.now())
-    running.pause(actor=operator(), change_id=change.pk, now=clock.now())
+    effect = previews.preview(change, "pause", clock.now())
+    controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     change.refresh_from_db()
@@ -88,10 +88,10 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
     machines = fleets.plain(3)
     change = run(machines, clock, policy=Policy(max_in_flight=2))
     fleets.drive(clock, until=lambda: states(change)[State.STOPPING] == 2)
-    effect = effects.preview(change, "cancel", clock.now())
-    running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+    effect = previews.preview(change, "cancel", clock.now())
+    controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     with pytest.raises(Refused, match="It was ended by a person"):
-        running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+        controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     change.refresh_from_db()
@@ -106,7 +106,7 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
 def test_abort_after_a_pause_ends_what_is_on_its_way_back(fleet: Emulator, clock: ManualClock) -> None:
     change = run(2, clock, policy=AT_ONCE)
     pause_where(State.STOPPING, clock, change.pk)
-    running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
     change.refresh_from_db()
     assert (change.state, outcomes(change)) == (ChangeState.FINISHED, {Outcome.CANCELLED: 2})
@@ -115,11 +115,11 @@ def test_abort_after_a_pause_ends_what_is_on_its_way_back(fleet: Emulator, clock
 def test_a_queued_machine_is_skipped(fleet: Emulator, clock: ManualClock) -> None:
     change = run(3, clock, policy=Policy(max_in_flight=1))
     last = rows(change)[2]
-    effect = effects.preview(change, "skip", clock.now(), [last.pk])
+    effect = previews.preview(change, "skip", clock.now(), [last.pk])
     assert effect.numbers == {"machines": 1, "past_the_line": 0, "left": 0}
-    assert settling.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now()) == 1
+    assert held_machines.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now()) == 1
     with pytest.raises(Refused, match="moved on"):
-        settling.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now())
+        held_machines.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now())
     fleets.drive(clock)
 
     assert outcomes(change) == {Outcome.SUCCEEDED: 2, Outcome.CANCELLED: 1}
@@ -168,7 +168,7 @@ def test_what_does_not_come_back_is_said(fleet: Emulator, clock: ManualClock) ->
     with no_quota():
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
     fleet.faults({"kind": "boot_fails", "action": "StartInstances", "times": 0})
-    running.pause(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock, steps=1200)
 
     row = rows(change).get()

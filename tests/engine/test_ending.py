@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from fleet.changes import running, settling
-from fleet.changes.refused import Refused
+from fleet.changes.running import controls, held_machines
+from fleet.changes.running.causes import clusters
 from fleet.cloud import EcsClient
 from fleet.engine import loop
-from fleet.engine.causes import clusters
 from fleet.engine.claims import settle
-from fleet.engine.policy import Step
+from fleet.engine.handlers.returning import SHOWS
 from fleet.engine.readings import Readings
 from fleet.engine.results import Result, State
-from fleet.engine.returning import SHOWS
-from fleet.engine.steps import INCONCLUSIVE
+from fleet.engine.steps.handling import INCONCLUSIVE
+from fleet.guards.policy import PolicyStep
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock, ManualClock
+from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, KillSwitch, Outcome, Replacement
 from tests.engine.runs import made, no_quota, operator, outcomes, power, rows, run, states
 from tests.support import fleets
@@ -54,7 +54,7 @@ def test_an_end_counts_for_machines_that_a_worker_brings_back_just_then(
     with no_quota():
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 2)
     if paused:
-        running.pause(actor=operator(), change_id=change.pk, now=clock.now())
+        controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
     else:
         press = KillSwitch.objects.create(reason="x", pressed_by=fleets.person("admin"), pressed_at=clock.now())
     clock.advance(61)
@@ -66,7 +66,7 @@ def test_an_end_counts_for_machines_that_a_worker_brings_back_just_then(
         return all(row.returning and row.asked_at and now - row.asked_at > SHOWS for row in batch)
 
     # Their reading says that they run and may queue again; the end comes before that is written down.
-    end = partial(running.cancel, actor=operator(), change_id=change.pk, now=clock.now())
+    end = partial(controls.cancel, actor=operator(), change_id=change.pk, now=clock.now())
     meanwhile(monkeypatch, end, where=run_again)
     fleets.drive(clock)
     if not paused:  # and no gate is left that would keep them back
@@ -95,7 +95,7 @@ def test_a_throttled_call_does_not_leave_after_the_end(
 
     def ended_meanwhile(rows: list[Replacement], results: dict[int, Result], now: datetime) -> set[int]:
         if ended and not change.aborted_at:
-            running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+            controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
             change.refresh_from_db()
         return settle(rows, results, now)
 
@@ -113,8 +113,8 @@ def test_a_held_machine_that_is_looked_at_after_the_end_goes_home(fleet: Emulato
     fleets.drive(clock, until=lambda: states(change)[State.STOPPING] == 2)
     first = rows(change)[0]
     Replacement.objects.filter(pk=first.pk).update(state=State.HELD, held_from=State.STOPPING, due_at=None, note="Why.")
-    running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
-    settling.look_again(actor=operator(), change_id=change.pk, replacement_ids=[first.pk], now=clock.now())
+    controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+    held_machines.look_again(actor=operator(), change_id=change.pk, replacement_ids=[first.pk], now=clock.now())
     fleets.drive(clock)
 
     assert made(fleet) == []
@@ -124,9 +124,9 @@ def test_a_held_machine_that_is_looked_at_after_the_end_goes_home(fleet: Emulato
 def test_what_was_ended_is_not_let_go_on(fleet: Emulator, clock: ManualClock) -> None:
     change = run(3, clock, policy=Policy(max_in_flight=1, failures_allowed=5))
     fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1 and made(fleet) != [])
-    running.pause(actor=operator(), change_id=change.pk, now=clock.now())
-    running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
-    for again in (running.resume, running.pause, running.cancel):
+    controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+    for again in (controls.resume, controls.pause, controls.cancel):
         with pytest.raises(Refused, match="It was ended by a person: nothing new begins"):
             again(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
@@ -143,7 +143,7 @@ def test_a_machine_that_does_not_start_after_the_end_is_held(fleet: Emulator, cl
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
     no_stock = {"kind": "error", "code": "OperationDenied.NoStock", "action": "StartInstances", "times": 0}
     fleet.faults(no_stock)
-    running.cancel(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock, steps=1200)
 
     change.refresh_from_db()
@@ -153,7 +153,7 @@ def test_a_machine_that_does_not_start_after_the_end_is_held(fleet: Emulator, cl
     assert cluster.cause.next_act.endswith("look again.")
 
     fleet.faults()
-    settling.look_again(actor=operator(), change_id=change.pk, replacement_ids=[row.pk], now=clock.now())
+    held_machines.look_again(actor=operator(), change_id=change.pk, replacement_ids=[row.pk], now=clock.now())
     fleets.drive(clock)
     change.refresh_from_db()
     assert (change.state, outcomes(change)) == (ChangeState.FINISHED, {Outcome.CANCELLED: 1})
@@ -161,14 +161,14 @@ def test_a_machine_that_does_not_start_after_the_end_is_held(fleet: Emulator, cl
 
 
 def test_a_step_that_is_judged_good_in_a_paused_change_stops_nothing(fleet: Emulator, clock: ManualClock) -> None:
-    before = Step(kind="command", text="true", timeout=60)
+    before = PolicyStep(kind="command", text="true", timeout=60)
     change = run(1, clock, policy=Policy(max_in_flight=2, failures_allowed=9, before=before))
     fleets.drive(clock, until=lambda: states(change)[State.BEFORE] == 1)
     Replacement.objects.filter(change=change).update(
         state=State.HELD, held_from=State.BEFORE, error_code=INCONCLUSIVE, due_at=None, was_running=True
     )
-    running.pause(actor=operator(), change_id=change.pk, now=clock.now())
-    settling.judge_inconclusive(
+    controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
+    held_machines.judge_inconclusive(
         actor=operator(), change_id=change.pk, replacement_ids=[rows(change).get().pk], serves=True, now=clock.now()
     )
     fleets.drive(clock)

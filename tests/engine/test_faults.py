@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.engine.causes import cause_of, clusters
+from fleet.changes.running.causes import cause_of, clusters
 from fleet.engine.results import State
 from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, ChangeState, Instance, Outcome, Replacement

@@ -7,14 +7,14 @@ from itertools import product
 import pytest
 
 from fleet.engine.graph import BY_PERSONS, FINAL, GRAPH, check, entering, time_for
-from fleet.engine.policy import Policy, Step
 from fleet.engine.results import State
 from fleet.engine.route import BEFORE_THE_LINE, ORDER, onward
+from fleet.guards.policy import Policy, PolicyStep
 from fleet.models import Change, Outcome, Replacement, Target
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-COMMAND = Step(kind="command", text="true", timeout=900)
-WEBHOOK = Step(kind="webhook", webhook=1, timeout=60)
+COMMAND = PolicyStep(kind="command", text="true", timeout=900)
+WEBHOOK = PolicyStep(kind="webhook", webhook=1, timeout=60)
 
 
 def row(*, policy: Policy | None = None, days: int | None = None, snapshot: str = "", **given: object) -> Replacement:

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fleet.changes import rest, retrying, running, settling
-from fleet.changes.refused import Refused
+from fleet.changes.running import after_a_stop, controls, held_machines, retrying
 from fleet.engine import loop
-from fleet.engine.policy import Policy
 from fleet.engine.results import State
-from fleet.engine.steps import INCONCLUSIVE
+from fleet.engine.steps.handling import INCONCLUSIVE
+from fleet.guards.policy import Policy
 from fleet.lib.clock import ManualClock
+from fleet.lib.refused import Refused
 from fleet.models import Calendar, Change, ChangeState, KillSwitch, Outcome, Retry, Transition
 from tests.engine.runs import FINAL, IMAGE, made, rows
 from tests.support import fleets
@@ -70,7 +70,7 @@ class Rollout(RuleBasedStateMachine):
     def work(self, times: int) -> None:
         for _ in range(times):
             before, began, shut = len(self.calls()), self.began(), self.shut()
-            loop.attend_all(self.clock)
+            loop.look_after_all_changes(self.clock)
             if not loop.step(self.clock):
                 wait = loop.next_due_in(self.clock)
                 self.clock.advance(min(wait or 1.0, 120.0) + 0.001)
@@ -104,23 +104,23 @@ class Rollout(RuleBasedStateMachine):
 
     @rule(act=st.sampled_from(["pause", "resume", "promote", "resume"]))
     def press(self, act: str) -> None:
-        self.do(getattr(running, act))
+        self.do(getattr(controls, act))
 
     @rule(sure=st.integers(0, 3))
     def abort(self, sure: int) -> None:
         if sure == 0:  # else most runs would end before they came somewhere
-            self.do(running.cancel)
+            self.do(controls.cancel)
 
     @rule(act=st.sampled_from(["look_again", "give_up", "skip"]), place=st.integers(0, MACHINES - 1))
     def settle(self, act: str, place: int) -> None:
-        self.do(getattr(settling, act), replacement_ids=[rows(self.change)[place].pk])
+        self.do(getattr(held_machines, act), replacement_ids=[rows(self.change)[place].pk])
 
     @rule()
     def rest_again(self) -> None:
-        if self.do(rest.ask_for_rest, reason="It was looked into."):
+        if self.do(after_a_stop.ask_for_rest, reason="It was looked into."):
             self.change.refresh_from_db()
             fleets.approve(self.change, self.clock)
-            self.do(rest.resume_rest)
+            self.do(after_a_stop.resume_rest)
 
     @rule(place=st.integers(0, MACHINES - 1))
     def retry(self, place: int) -> None:
@@ -244,12 +244,12 @@ class Rollout(RuleBasedStateMachine):
             fleets.drive(self.clock, steps=2000)
             held = [row.pk for row in rows(self.change).filter(state=State.HELD)]
             if held:
-                self.do(settling.look_again, replacement_ids=held)
+                self.do(held_machines.look_again, replacement_ids=held)
                 fleets.drive(self.clock, steps=2000)
                 held = [row.pk for row in rows(self.change).filter(state=State.HELD)]
-                self.do(settling.give_up, replacement_ids=held)
+                self.do(held_machines.give_up, replacement_ids=held)
                 fleets.drive(self.clock, steps=2000)
-            for act in (running.resume, running.promote):
+            for act in (controls.resume, controls.promote):
                 self.do(act)
             self.rest_again()
             self.change.refresh_from_db()

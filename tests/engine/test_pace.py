@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.changes import running
-from fleet.engine import timings
-from fleet.engine.policy import Policy
+from fleet.changes.running import controls
+from fleet.engine import pace
+from fleet.engine.pace import look_after
 from fleet.engine.results import Move, State
-from fleet.engine.timings import look_after
+from fleet.guards.policy import Policy
 from fleet.lib.clock import ManualClock
 from fleet.models import Account, Outcome, Replacement, StepTiming
 from tests.support import fleets
@@ -42,17 +42,17 @@ def test_what_machines_took_is_learnt_and_a_short_time_is_found_again(fleet: Emu
         row.state, row.asked_at = State.STOPPING, clock.now()
     moves = {row.pk: Move(State.REPLACING) for row in rows}
 
-    timings.learn(rows, moves, clock.now() + timedelta(seconds=40))
+    pace.learn(rows, moves, clock.now() + timedelta(seconds=40))
     first = StepTiming.objects.get(state=State.STOPPING)
     assert (first.seconds, first.longest, first.seen) == (40, 40, 2)
     for _ in range(20):
-        timings.learn(rows, moves, clock.now() + timedelta(seconds=10))
+        pace.learn(rows, moves, clock.now() + timedelta(seconds=10))
     later = StepTiming.objects.get(state=State.STOPPING)
     assert 9 <= later.seconds < 12
     assert later.longest < 10 * 2
 
     back = {row.pk: Move(State.STARTING, fields={"outcome": Outcome.FAILED_UNTOUCHED}) for row in rows}
-    timings.learn(rows, back, clock.now() + timedelta(hours=1))
+    pace.learn(rows, back, clock.now() + timedelta(hours=1))
     assert StepTiming.objects.get(state=State.STOPPING) == later, "a way back teaches nothing"
     assert StepTiming.objects.get(state=State.STOPPING).seen == later.seen
 
@@ -64,7 +64,7 @@ def looked_at(rows: list[Replacement], usually: float, clock: ManualClock, *, re
         row.state, row.asked_at = State.STOPPING, begin
     while elapsed < really:
         elapsed += look_after(elapsed, usually)
-    timings.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, begin + timedelta(seconds=elapsed))
+    pace.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, begin + timedelta(seconds=elapsed))
     return elapsed
 
 
@@ -92,7 +92,7 @@ def test_a_look_that_came_late_is_no_pace_of_the_cloud(fleet: Emulator, clock: M
     StepTiming.objects.create(account=rows[0].account, state=State.STOPPING, seconds=30, longest=30, seen=50)
 
     def seen_after(seconds: float) -> None:
-        timings.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, clock.now() + timedelta(seconds=seconds))
+        pace.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, clock.now() + timedelta(seconds=seconds))
 
     for row in rows:
         row.state, row.asked_at, row.late = State.STOPPING, clock.now(), timedelta(minutes=20)
@@ -102,7 +102,7 @@ def test_a_look_that_came_late_is_no_pace_of_the_cloud(fleet: Emulator, clock: M
     assert usual_stop() < 30, "it may be shorter, however late it was seen"
 
     StepTiming.objects.all().delete()
-    timings.forget()
+    pace.forget()
     seen_after(1230)
     assert not StepTiming.objects.exists()
 
@@ -112,7 +112,7 @@ def test_forty_machines_take_one_call_each_and_few_besides(fleet: Emulator, cloc
     machines = fleets.plain(40)
     change = fleets.approved(machines, fleets.image_named("Ubuntu 24.04"), clock, policy=policy)
     begin = len(fleet.journal())
-    change = running.start(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
+    change = controls.start(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     calls = [call["action"] for call in fleet.journal()[begin:]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.changes import running
+from fleet.changes.running import controls
 from fleet.engine.batch import Batch
 from fleet.engine.graph import GRAPH
 from fleet.engine.results import Result, State
@@ -150,7 +150,7 @@ def test_a_refusal_leaves_the_old_system_running_and_trips_the_change(fleet: Emu
     assert change.state == ChangeState.TRIPPED
     assert made(fleet) == []
 
-    running.cancel(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
+    controls.cancel(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
     change.refresh_from_db()
     assert change.state == ChangeState.FINISHED
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: 1, Outcome.CANCELLED: 2}
@@ -161,7 +161,7 @@ def test_a_disk_that_is_not_the_approved_one_is_not_touched(fleet: Emulator, clo
     machine, other = fleets.plain(2)
     change = fleets.approved([machine, other], fleets.image_named("Ubuntu 24.04"), clock)
     fleets.replace_behind_our_back(machine, fleets.image_named("Ubuntu 22.04"))
-    running.start(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
+    controls.start(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     assert outcomes(change) == {Outcome.SKIPPED_DRIFT: 1, Outcome.SUCCEEDED: 1}

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.changes import drafting, running, undoing
-from fleet.changes.refused import Refused
+from fleet.changes.drafting import drafts, undoing
+from fleet.changes.running import controls
 from fleet.engine.results import State
 from fleet.lib.clock import ManualClock
+from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Instance, Outcome, Snapshot
 from tests.engine.runs import made, operator, outcomes, power, rows, run
 from tests.support import fleets
@@ -68,12 +69,12 @@ def test_undo_puts_the_old_system_back(fleet: Emulator, clock: ManualClock) -> N
     undo = undoing.draft_undo(actor=operator(), change_id=change.pk, replacement_ids=ids, now=clock.now())
     assert (undo.undoes, undo.state, undo.author) == (change, ChangeState.DRAFT, operator())
     Change.objects.filter(pk=undo.pk).update(reason="The new system does not do.")
-    drafting.submit(actor=operator(), change_id=undo.pk, now=clock.now())
+    drafts.submit(actor=operator(), change_id=undo.pk, now=clock.now())
     fleets.check_all(clock)
     undo.refresh_from_db()
     assert undo.state == ChangeState.IN_REVIEW, undo.check_note
     fleets.approve(undo, clock)
-    running.start(actor=operator(), change_id=undo.pk, now=clock.now())
+    controls.start(actor=operator(), change_id=undo.pk, now=clock.now())
     fleets.drive(clock)
 
     assert outcomes(undo) == {Outcome.SUCCEEDED: 2}, list(rows(undo).values_list("note", flat=True))
@@ -94,12 +95,12 @@ def test_a_lost_answer_makes_no_second_image(fleet: Emulator, clock: ManualClock
     ids = [row.pk for row in rows(change)]
     undo = undoing.draft_undo(actor=operator(), change_id=change.pk, replacement_ids=ids, now=clock.now())
     Change.objects.filter(pk=undo.pk).update(reason="The new system does not do.")
-    drafting.submit(actor=operator(), change_id=undo.pk, now=clock.now())
+    drafts.submit(actor=operator(), change_id=undo.pk, now=clock.now())
     fleets.check_all(clock)
     undo.refresh_from_db()
     fleets.approve(undo, clock)
     fleet.faults({"action": "CreateImage", "kind": kind, "times": 1})
-    running.start(actor=operator(), change_id=undo.pk, now=clock.now())
+    controls.start(actor=operator(), change_id=undo.pk, now=clock.now())
     fleets.drive(clock)
 
     assert outcomes(undo) == {Outcome.SUCCEEDED: 1}
@@ -115,11 +116,11 @@ def test_a_snapshot_of_another_machine_is_never_put_back(fleet: Emulator, clock:
     mine, other = rows(change)
     undo = undoing.draft_undo(actor=operator(), change_id=change.pk, replacement_ids=[mine.pk], now=clock.now())
     Change.objects.filter(pk=undo.pk).update(reason="The new system does not do.")
-    drafting.submit(actor=operator(), change_id=undo.pk, now=clock.now())
+    drafts.submit(actor=operator(), change_id=undo.pk, now=clock.now())
     fleets.check_all(clock)
     undo.refresh_from_db()
     fleets.approve(undo, clock)
-    running.start(actor=operator(), change_id=undo.pk, now=clock.now())
+    controls.start(actor=operator(), change_id=undo.pk, now=clock.now())
     # Behind everything that would have said no before.
     Snapshot.objects.filter(replacement=mine).update(instance=other.instance)
     fleets.drive(clock)

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.changes import running
-from fleet.changes.refused import Refused
+from fleet.changes.running import controls
 from fleet.engine.results import State
-from fleet.engine.waves import budgets, standing
+from fleet.engine.waves import budgets, counts_of
 from fleet.lib.clock import ManualClock
+from fleet.lib.refused import Refused
 from fleet.models import AuditEvent, Change, ChangeState, Outcome, Replacement, Transition
 from tests.engine.runs import operator, outcomes, rows, run, states
 from tests.support import fleets
@@ -105,9 +105,9 @@ def test_the_canary_holds_for_a_person(fleet: Emulator, clock: ManualClock) -> N
     assert (change.holds_for_person, change.waits_for) == (True, "The canary has ended. A person opens the rest.")
     assert states(change) == {State.DONE: 1, State.QUEUED: 3}
 
-    running.promote(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.promote(actor=operator(), change_id=change.pk, now=clock.now())
     with pytest.raises(Refused, match="holds nothing back"):
-        running.promote(actor=operator(), change_id=change.pk, now=clock.now())
+        controls.promote(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
     assert outcomes(change) == {Outcome.SUCCEEDED: 4}
     told = AuditEvent.objects.get(change=change, action="change.promoted")
@@ -120,7 +120,7 @@ def test_a_canary_of_which_nothing_was_replaced_proves_nothing(fleet: Emulator, 
         machines, fleets.image_named("Ubuntu 24.04"), clock, policy=Policy(max_in_flight=5, canary=1)
     )
     fleets.replace_behind_our_back(machines[0], fleets.image_named("Ubuntu 22.04"))
-    running.start(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.start(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     change.refresh_from_db()
@@ -152,7 +152,7 @@ def test_the_failure_beyond_a_budget_stops_the_change(
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: trips_at, "": machines - trips_at}
     assert change.waits_for.startswith(f"{trips_at} machines failed")
     assert change.waits_for.endswith(f"; {trips_at - 1} may.")
-    broken = [budget for budget in budgets(change, standing(change)) if budget.broken]
+    broken = [budget for budget in budgets(change, counts_of(change)) if budget.broken]
     assert [(one.used, one.allowed) for one in broken] == [(trips_at, trips_at - 1)]
 
 
@@ -162,7 +162,7 @@ def test_skips_have_a_budget_of_their_own(fleet: Emulator, clock: ManualClock) -
     change = fleets.approved(machines, fleets.image_named("Ubuntu 24.04"), clock, policy=policy)
     for machine in machines[:2]:
         fleets.replace_behind_our_back(machine, fleets.image_named("Ubuntu 22.04"))
-    running.start(actor=operator(), change_id=change.pk, now=clock.now())
+    controls.start(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
     change.refresh_from_db()
@@ -173,6 +173,6 @@ def test_skips_have_a_budget_of_their_own(fleet: Emulator, clock: ManualClock) -
 def test_the_standing_takes_one_query(fleet: Emulator, clock: ManualClock, django_assert_num_queries: object) -> None:
     change = run(6, clock, policy=Policy(max_in_flight=2, canary=2))
     with django_assert_num_queries(1):  # type: ignore[operator]
-        at = standing(change)
+        at = counts_of(change)
     assert [(wave.number, wave.total, wave.queued, wave.in_flight) for wave in at.waves] == [(0, 2, 0, 2), (1, 4, 4, 0)]
     assert (at.whole.total, at.whole.ended) == (6, 0)

@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pytest_django import Settings
 
-from fleet.cloud import CloudError, Verdict
+from fleet.cloud import CloudError, Retryability
 from fleet.inventory.credentials import client_for, seal_credential
 from fleet.lib.secret import Secret
 from fleet.models import Account, SealedSecret
@@ -47,7 +47,7 @@ def test_swapped_rows_do_not_open(account: Account) -> None:
     fresh = Account.objects.get(pk=account.pk)
     with pytest.raises(CloudError) as caught:
         client_for(fresh, "ap-southeast-1")
-    assert (caught.value.code, caught.value.verdict) == ("FleetOS.SealBroken", Verdict.REFUSED)
+    assert (caught.value.code, caught.value.verdict) == ("FleetOS.SealBroken", Retryability.REFUSED)
 
 
 def test_lost_key_says_what_to_do(account: Account, settings: Settings) -> None:

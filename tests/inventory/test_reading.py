@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.cloud import CloudError, Verdict
+from fleet.cloud import CloudError, Retryability
 from fleet.inventory.credentials import client_for
 from fleet.inventory.reading import refresh, refresh_images, refresh_key_pairs
 from fleet.inventory.sync import sync_due
@@ -131,7 +131,7 @@ def test_failure_is_never_a_partial_reading(emulator: Emulator, mirrored: Accoun
         emulator.faults({"kind": "error", "action": action, "code": "InternalError"})
         with pytest.raises(CloudError) as caught:
             refresh(rows, clock)
-        assert caught.value.verdict is Verdict.RETRY
+        assert caught.value.verdict is Retryability.RETRY
     emulator.faults({"kind": "error", "action": "DescribeDisks", "code": "InternalError", "nth": 2})
     with pytest.raises(CloudError):
         refresh(rows, clock)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.inventory import stages
+from fleet.inventory import sync_stages
 from fleet.inventory.sync import ask_now, sync_due
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, DataDisk, Image, Instance, RegionMirror, SystemDisk
@@ -54,13 +54,13 @@ def test_data_disks_are_counted_right_on_every_page(
     whole = figures()
     assert sum(number for _, number, _ in whole) == DataDisk.objects.exclude(attached_to="").count() > 20
 
-    real, pages = stages.STAGES["data_disks"], []
+    real, pages = sync_stages.STAGES["data_disks"], []
 
-    def watched(*given: object) -> stages.Page:
+    def watched(*given: object) -> sync_stages.Page:
         pages.append(figures())
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(stages.STAGES, "data_disks", watched)
+    monkeypatch.setitem(sync_stages.STAGES, "data_disks", watched)
     sync(clock)
     assert len(pages) > 1
     assert pages == [whole] * len(pages)
@@ -89,14 +89,14 @@ def test_a_data_disk_that_moves_or_vanishes_is_counted_no_more(
 def test_a_worker_in_a_region_that_is_taken_out_writes_nothing(
     emulator: Emulator, account: Account, clock: DatabaseClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stages.STAGES["instances"]
+    real = sync_stages.STAGES["instances"]
 
-    def slow(*given: object) -> stages.Page:
+    def slow(*given: object) -> sync_stages.Page:
         page = real(*given)  # type: ignore[arg-type]
         Account.objects.update(regions=[OTHER])
         sync_due(clock=clock, budget_seconds=0)
         return page
 
-    monkeypatch.setitem(stages.STAGES, "instances", slow)
+    monkeypatch.setitem(sync_stages.STAGES, "instances", slow)
     sync_due(clock=clock, budget_seconds=60, pages=1)
     assert not Instance.objects.filter(region=REGION).exists()

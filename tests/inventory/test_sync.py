@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from fleet.inventory import stages
+from fleet.inventory import sync_stages
 from fleet.inventory.credentials import client_for
 from fleet.inventory.store import save_system_disks
 from fleet.inventory.sync import LEASE, ask_now, ensure_mirrors, interval, sync_all, sync_due
@@ -105,7 +105,7 @@ def test_page_by_page_comes_to_the_same(emulator: Emulator, account: Account, cl
         if done.finished:
             break
         assert done.pages == 1
-    assert {stage for stage, _ in reached} == {*stages.STAGES, ""}
+    assert {stage for stage, _ in reached} == {*sync_stages.STAGES, ""}
     assert ("instances", True) in reached
     in_pages = list(Instance.objects.present().order_by("instance_id").values_list("instance_id", "disk_id"))
     assert calls(emulator, "DescribeInstances") == -(-len(in_pages) // 100)  # no page was read twice
@@ -217,7 +217,7 @@ def test_refusal_for_one_image_does_not_stop_the_sync(
         {"kind": "error", "action": "DescribeImageSupportInstanceTypes", "code": "Forbidden.RAM", "times": 0}
     )
     sync(clock)
-    assert calls(emulator, "DescribeImageSupportInstanceTypes") == stages.IMAGES_ASKED_A_SYNC
+    assert calls(emulator, "DescribeImageSupportInstanceTypes") == sync_stages.IMAGES_ASKED_A_SYNC
     assert not Image.objects.exclude(supported_types=None).exists()
 
 
@@ -263,14 +263,14 @@ def test_never_two_at_once(
 def test_overtaken_writes_nothing(
     emulator: Emulator, account: Account, clock: DatabaseClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stages.STAGES["instances"]
+    real = sync_stages.STAGES["instances"]
 
-    def slow(*given: object) -> stages.Page:
+    def slow(*given: object) -> sync_stages.Page:
         page = real(*given)  # type: ignore[arg-type]
         RegionMirror.objects.update(lease=1000)  # somebody else took over meanwhile
         return page
 
-    monkeypatch.setitem(stages.STAGES, "instances", slow)
+    monkeypatch.setitem(sync_stages.STAGES, "instances", slow)
     assert sync_due(clock=clock, budget_seconds=60, pages=1).finished == 0
     assert not Instance.objects.exists()
     mirror = RegionMirror.objects.get()

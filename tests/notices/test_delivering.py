@@ -11,17 +11,18 @@ from django.core import mail
 from django.db import connection
 
 from fleet import worker
+from fleet.administration import webhooks
 from fleet.audit.trail import record
-from fleet.changes import delivering, receivers
-from fleet.changes.delivering import BACKOFF, send_due
-from fleet.changes.notices import announce
 from fleet.lib.clock import DatabaseClock, ManualClock
 from fleet.lib.secret import Secret
 from fleet.lib.signing import sign
 from fleet.models import Change, Delivery, Role, User, Webhook
-from tests.notices.receiver import Receiver, receiver
+from fleet.notices import delivering
+from fleet.notices.composing import announce
+from fleet.notices.delivering import BACKOFF, send_due
 from tests.support.databases import CommittedDatabase
-from tests.web.people import account, change, machine, person
+from tests.support.people import account, change, machine, person
+from tests.support.receiver import Receiver, receiver
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def told(there: Receiver, clock: ManualClock) -> tuple[Delivery, Secret]:
     hook = Webhook.objects.filter(name="chat").first()
     secret = Secret("")
     if hook is None:
-        hook, secret = receivers.add_webhook(actor=admin, name="chat", purpose="news", url=there.url, events=[])
+        hook, secret = webhooks.add_webhook(actor=admin, name="chat", purpose="news", url=there.url, events=[])
     one = Change.objects.first() or asked()
     record(action="change.finished", subject=str(one), change=one)
     announce(clock.now())
@@ -183,7 +184,7 @@ def test_two_workers_at_once_send_each_message_once(committed_db: CommittedDatab
     clock = ManualClock(DatabaseClock().now() + timedelta(seconds=5))
     with receiver() as there:
         admin = person("admin", Role.ADMIN)
-        receivers.add_webhook(actor=admin, name="chat", purpose="news", url=there.url, events=[])
+        webhooks.add_webhook(actor=admin, name="chat", purpose="news", url=there.url, events=[])
         one = asked()
         for _ in range(20):
             record(action="change.finished", subject=str(one), change=one)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fleet.changes.rules import Wish
+from fleet.changes.judging.refusals import DiskRequest
 from fleet.models import Image, Instance
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-WISH = Wish(image_id="m-1", size=60, login="key_pair", key_pair="ops", has_password=False)
+WISH = DiskRequest(image_id="m-1", size=60, login="key_pair", key_pair="ops", has_password=False)
 
 
 def machine(**given: Any) -> Instance:

@@ -16,12 +16,12 @@ from django.test.utils import setup_databases
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from fleet.management.lifeline import Lifeline
-from fleet.management.postgres import EmbeddedPostgres
+from fleet.management.postgres.server import EmbeddedPostgres
+from fleet.management.processes.guardian import Guardian
 
 
 @contextmanager
-def database_server(*, folder: Path, lifeline: Lifeline) -> Iterator[str]:
+def database_server(*, folder: Path, lifeline: Guardian) -> Iterator[str]:
     """Yield the address of a PostgreSQL server: DATABASE_URL's, else one started in `folder`."""
     given = os.environ.get("DATABASE_URL")
     if given:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.management.lifeline import Lifeline
-from fleet.management.processes import clean_environment, spawn, tail, wait_for
+from fleet.management.processes.child import clean_environment, spawn, tail, wait_for
+from fleet.management.processes.guardian import Guardian
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"Emulator ready on (?P<url>http://[\d.]+:(?P<port>\d+))")
@@ -83,7 +83,7 @@ class Emulator:
 
 
 @contextmanager
-def emulator_process(*, folder: Path, lifeline: Lifeline, options: tuple[str, ...] = ()) -> Iterator[Emulator]:
+def emulator_process(*, folder: Path, lifeline: Guardian, options: tuple[str, ...] = ()) -> Iterator[Emulator]:
     """Start an emulator on a free port, yield it when it is ready, and end it."""
     log = folder / "emulator.log"
     process = spawn(

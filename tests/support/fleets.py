@@ -12,10 +12,13 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.db.models import AutoField, Model
 
-from fleet.changes import checking, drafting, review, running
-from fleet.changes.grouping import grouped
+from fleet.changes import checking
+from fleet.changes.drafting import drafts
+from fleet.changes.review import deciding
+from fleet.changes.review.groups import grouped
+from fleet.changes.running import controls
 from fleet.engine import loop
-from fleet.engine.policy import Policy as Policy
+from fleet.guards.policy import Policy as Policy
 from fleet.inventory.credentials import client_for
 from fleet.inventory.sync import sync_all
 from fleet.lib.clock import Clock, DatabaseClock
@@ -107,7 +110,7 @@ def image_named(label: str, **filters: Any) -> Image:
     return found
 
 
-def settings(image: Image, **given: Any) -> drafting.Settings:
+def settings(image: Image, **given: Any) -> drafts.Settings:
     fields: dict[str, Any] = {
         "title": "Web tier to Ubuntu 24.04",
         "reason": "Ubuntu 20.04 is out of support; nothing on these disks is the only copy.",
@@ -120,19 +123,17 @@ def settings(image: Image, **given: Any) -> drafting.Settings:
         "security_enhancement": False,
         "policy": Policy(max_in_flight=10, failures_allowed=0),
     }
-    return drafting.Settings(**(fields | given))
+    return drafts.Settings(**(fields | given))
 
 
 def draft(machines: list[Instance], image: Image, now: datetime, **given: Any) -> Change:
-    change = drafting.create_draft(actor=person("operator"), instance_pks=[m.pk for m in machines], now=now)
-    return drafting.edit_draft(
-        actor=person("operator"), change_id=change.pk, settings=settings(image, **given), now=now
-    )
+    change = drafts.create_draft(actor=person("operator"), instance_pks=[m.pk for m in machines], now=now)
+    return drafts.edit_draft(actor=person("operator"), change_id=change.pk, settings=settings(image, **given), now=now)
 
 
 def in_review(machines: list[Instance], image: Image, clock: Clock, **given: Any) -> Change:
     change = draft(machines, image, clock.now(), **given)
-    drafting.submit(actor=person("operator"), change_id=change.pk, now=clock.now())
+    drafts.submit(actor=person("operator"), change_id=change.pk, now=clock.now())
     check_all(clock)
     change.refresh_from_db()
     return change
@@ -153,7 +154,7 @@ def approved(machines: list[Instance], image: Image, clock: Clock, **given: Any)
 def approve(change: Change, clock: Clock, *, by: str = "reviewer") -> Change:
     """Do what a reviewer does: mark every group with warnings as seen, type the number of machines, approve."""
     mark_all(change, clock, by=by)
-    return review.approve(
+    return deciding.approve(
         actor=person(by),
         change_id=change.pk,
         digest=change.spec_digest,
@@ -164,12 +165,12 @@ def approve(change: Change, clock: Clock, *, by: str = "reviewer") -> Change:
 
 def mark_all(change: Change, clock: Clock, *, by: str = "reviewer") -> None:
     for group in grouped(change).warning_groups:
-        review.mark_seen(actor=person(by), change_id=change.pk, key=group.key, now=clock.now())
+        deciding.mark_seen(actor=person(by), change_id=change.pk, key=group.key, now=clock.now())
 
 
 def started(machines: list[Instance], image: Image, clock: Clock, **given: Any) -> Change:
     change = approved(machines, image, clock, **given)
-    return running.start(actor=person("operator"), change_id=change.pk, now=clock.now())
+    return controls.start(actor=person("operator"), change_id=change.pk, now=clock.now())
 
 
 def replace_behind_our_back(machine: Instance, image: Image) -> None:
@@ -194,7 +195,7 @@ def drive(clock: Any, *, until: Callable[[], bool] = lambda: False, steps: int =
     for _ in range(steps):
         if until():
             return
-        loop.attend_all(clock)
+        loop.look_after_all_changes(clock)
         if loop.step(clock):
             continue
         wait = loop.next_due_in(clock)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.management.processes import free_port
+from fleet.management.processes.child import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = "Fleet OS is at"

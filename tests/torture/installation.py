@@ -15,9 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError, connections
 
-from fleet.management.lifeline import Lifeline
-from fleet.management.postgres import EmbeddedPostgres
-from fleet.management.processes import Process, clean_environment, free_port, spawn, tail, wait_for
+from fleet.management.postgres.server import EmbeddedPostgres
+from fleet.management.processes.child import Process, clean_environment, free_port, spawn, tail, wait_for
+from fleet.management.processes.guardian import Guardian
 from tests.support import databases
 from tests.support.emulator import Emulator
 
@@ -30,7 +30,7 @@ STALE = "15"  # three ticks; and a cluster has to start in it, on a machine that
 class Installation:
     """Every process by its name. What is killed is started again by `mend`, as a service manager would."""
 
-    def __init__(self, *, folder: Path, lifeline: Lifeline, server: EmbeddedPostgres, url: str) -> None:
+    def __init__(self, *, folder: Path, lifeline: Guardian, server: EmbeddedPostgres, url: str) -> None:
         self._folder, self._lifeline, self._server = folder, lifeline, server
         self.url = url
         self.port, web = free_port(), free_port()
@@ -111,7 +111,7 @@ class Installation:
 
 
 @contextmanager
-def installed(*, folder: Path, lifeline: Lifeline) -> Iterator[Installation]:
+def installed(*, folder: Path, lifeline: Guardian) -> Iterator[Installation]:
     """Yield a fresh installation of which the emulator runs; Django of this process is pointed at its database.
 
     The database keeps what was committed when its server is killed, as that of the other tests need not.

@@ -16,14 +16,14 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from fleet.changes import drafting
-from fleet.changes.drafting import Settings
-from fleet.engine.policy import Policy, Step
+from fleet.changes.drafting import drafts
+from fleet.changes.drafting.drafts import Settings
+from fleet.guards.policy import Policy, PolicyStep
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, Change, ChangeState, Instance, KeyPair, Role, User
+from tests.support.people import account, change, image, machine, person
 from tests.support.torture import rounds, seed
 from tests.torture.hostile import CANARY, Place, Submission, submission
-from tests.web.people import account, change, image, machine, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PARTS = 10
@@ -84,14 +84,14 @@ class World:
         return odd.get(number, {})
 
     def _draft(self, author: str, machines: list[Instance]) -> Change:
-        made = drafting.create_draft(
+        made = drafts.create_draft(
             actor=self.people[author], instance_pks=[one.pk for one in machines], now=DatabaseClock().now()
         )
         settings = Settings(
             title="Kept", reason="Kept", image_id="", disk_size=None, login="image", key_pair="", password=None,
-            forget_password=False, security_enhancement=False, policy=Policy(canary=1, before=Step("command", "drain")),
+            forget_password=False, security_enhancement=False, policy=Policy(canary=1, before=PolicyStep("command", "drain")),
         )  # fmt: skip
-        return drafting.edit_draft(
+        return drafts.edit_draft(
             actor=self.people[author], change_id=made.pk, settings=settings, now=DatabaseClock().now()
         )
 

@@ -12,11 +12,11 @@ import pytest
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from fleet.engine.policy import Policy
+from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock
-from fleet.management.processes import wait_for
+from fleet.management.processes.child import wait_for
 from fleet.models import Change, ChangeState, Heartbeat, Instance, Outcome, Replacement
-from tests.process.test_worker import cluster_of, worker
+from tests.management.worker.test_worker import cluster_of, worker
 from tests.support import fleets, torture
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator

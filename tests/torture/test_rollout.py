@@ -13,12 +13,12 @@ from django.db.models import F
 from django_q.tasks import async_task
 from pytest_django.plugin import DjangoDbBlocker
 
-from fleet.changes.running import start
-from fleet.changes.settling import give_up, look_again
-from fleet.engine.policy import Policy
+from fleet.changes.running.controls import start
+from fleet.changes.running.held_machines import give_up, look_again
+from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock
-from fleet.management.lifeline import Lifeline
-from fleet.management.processes import wait_for
+from fleet.management.processes.child import wait_for
+from fleet.management.processes.guardian import Guardian
 from fleet.models import AuditEvent, Change, ChangeState, Outcome, Replacement, ReplacementState, StepTiming
 from fleet.models.replacements import ENDED
 from tests.support import fleets, torture
@@ -43,7 +43,7 @@ OLD_DISK = {Outcome.FAILED_UNTOUCHED, Outcome.SKIPPED_DRIFT, Outcome.CANCELLED}
 
 def test_whatever_is_killed_no_disk_is_made_twice_and_none_is_lost(
     session_folder: Path,
-    lifeline: Lifeline,
+    lifeline: Guardian,
     django_db_blocker: DjangoDbBlocker,
     report: Callable[[str], None],
 ) -> None:

@@ -9,9 +9,9 @@ from fleet.lib.clock import ManualClock
 from fleet.models import Change, Image
 from tests.support import fleets
 from tests.support.emulator import Emulator
-from tests.web.drafts import drafted
-from tests.web.people import signed_in
-from tests.web.runs import halfway_run
+from tests.support.people import signed_in
+from tests.web.change.drafts import drafted
+from tests.web.change.runs import halfway_run
 
 
 @pytest.fixture

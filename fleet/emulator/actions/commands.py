@@ -8,15 +8,15 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-from fleet.emulator.call import Call
-from fleet.emulator.clock import to_second
-from fleet.emulator.errors import ApiError, common_error, missing
-from fleet.emulator.ids import new_id
-from fleet.emulator.matching import all_of, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Command, Instance, Invocation
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import all_of, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
 from fleet.emulator.seed.catalogue import REGIONS
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.errors import ApiError, common_error, missing
+from fleet.emulator.world.ids import new_id
+from fleet.emulator.world.resources import Command, Instance, Invocation
 
 TYPES = ("RunShellScript", "RunBatScript", "RunPowerShellScript")
 MOST_CONTENT = 24 * 1024

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.emulator.call import Call
-from fleet.emulator.clock import to_minute, to_second
-from fleet.emulator.errors import common_error
-from fleet.emulator.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Disk
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.wire.clock import to_minute, to_second
+from fleet.emulator.wire.errors import common_error
+from fleet.emulator.world.resources import Disk
 
 STATUSES = ("In_use", "Available", "Attaching", "Detaching", "Creating", "ReIniting", "All")
 POSTPAID_DISK_EXPIRES = "2999-09-08T16:00Z"

@@ -4,15 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fleet.emulator.call import Call
-from fleet.emulator.clock import to_second
-from fleet.emulator.errors import common_error, missing, not_valid
-from fleet.emulator.ids import new_id
-from fleet.emulator.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Image, Snapshot
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
 from fleet.emulator.seed.catalogue import REGIONS, TYPES, TypeFacts, fits, type_facts
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.errors import common_error, missing, not_valid
+from fleet.emulator.world.ids import new_id
+from fleet.emulator.world.resources import Image, Snapshot
 
 NAME = re.compile(r"[^\W\d_][\w:.\- ]{1,127}")
 STATUSES = ("Creating", "Waiting", "Available", "UnAvailable", "CreateFailed", "Deprecated")

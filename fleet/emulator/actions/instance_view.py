@@ -3,10 +3,10 @@
 import uuid
 from typing import Any
 
-from fleet.emulator.clock import to_minute
-from fleet.emulator.matching import tag_list
-from fleet.emulator.resources import Instance
+from fleet.emulator.contract.matching import tag_list
 from fleet.emulator.seed.catalogue import type_facts
+from fleet.emulator.wire.clock import to_minute
+from fleet.emulator.world.resources import Instance
 
 SERIALS = uuid.UUID("6a1e1f0c-41f1-4b35-8e0b-58f4b8f8a3d1")
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.emulator.actions.instance_view import instance_view
-from fleet.emulator.call import Call
-from fleet.emulator.errors import common_error, not_valid
-from fleet.emulator.matching import all_of, check_dry_run, name_matches, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Instance
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
 from fleet.emulator.seed.catalogue import type_facts
+from fleet.emulator.wire.errors import common_error, not_valid
+from fleet.emulator.world.resources import Instance
 
 Test = Callable[[Instance], bool]
 Read = Callable[[dict[str, Any]], list[str]]

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from fleet.emulator.call import Call
-from fleet.emulator.clock import to_second
-from fleet.emulator.errors import common_error, missing
-from fleet.emulator.matching import name_matches, tag_list, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Instance, KeyPair
-from fleet.emulator.timeline import Timeline
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import name_matches, tag_list, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.errors import common_error, missing
+from fleet.emulator.world.resources import Instance, KeyPair
+from fleet.emulator.world.timeline import Timeline
 
 
 @action(

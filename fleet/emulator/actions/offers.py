@@ -1,8 +1,8 @@
 """What the provider offers: DescribeRegions, DescribeInstanceTypes."""
 
-from fleet.emulator.call import Call
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
 from fleet.emulator.seed.catalogue import REGIONS, TYPES, TypeFacts
 
 

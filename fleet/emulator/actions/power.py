@@ -1,11 +1,11 @@
 """StopInstance, StartInstance, RebootInstance: one at a time."""
 
-from fleet.emulator import lifecycle
-from fleet.emulator.call import Call
-from fleet.emulator.errors import common_error
-from fleet.emulator.matching import check_dry_run
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Instance
+from fleet.emulator.contract import power
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import check_dry_run
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.wire.errors import common_error
+from fleet.emulator.world.resources import Instance
 
 MODES = ("StopCharging", "KeepCharging", "Not-applicable")
 
@@ -22,9 +22,9 @@ def stop_instance(call: Call) -> Answer:
     instance = _named(call)
     mode = call.params.choice("StoppedMode", *MODES)
     call.params.boolean("ForceStop")
-    lifecycle.check_may_stop(call, instance)
+    power.check_may_stop(call, instance)
     check_dry_run(call.params)
-    lifecycle.stop(call, instance, mode=mode)
+    power.stop(call, instance, mode=mode)
     return {}
 
 
@@ -38,9 +38,9 @@ def stop_instance(call: Call) -> Answer:
 def start_instance(call: Call) -> Answer:
     """Starts a stopped instance."""
     instance = _named(call)
-    lifecycle.check_may_start(call, instance)
+    power.check_may_start(call, instance)
     check_dry_run(call.params)
-    lifecycle.start(call, instance)
+    power.start(call, instance)
     return {}
 
 
@@ -48,9 +48,9 @@ def start_instance(call: Call) -> Answer:
 def reboot_instance(call: Call) -> Answer:
     """Restarts a running instance."""
     instance = _named(call)
-    lifecycle.check_may_stop(call, instance)
+    power.check_may_stop(call, instance)
     check_dry_run(call.params)
-    lifecycle.reboot(call, instance)
+    power.reboot(call, instance)
     return {}
 
 

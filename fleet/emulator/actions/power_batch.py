@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from fleet.emulator import lifecycle
 from fleet.emulator.actions.power import MODES
-from fleet.emulator.call import Call
-from fleet.emulator.errors import ApiError, common_error, missing
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Instance
+from fleet.emulator.contract import power
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.wire.errors import ApiError, common_error, missing
+from fleet.emulator.world.resources import Instance
 
 Check = Callable[[Call, Instance], None]
 Act = Callable[[Call, Instance], tuple[str, str]]
@@ -23,13 +23,13 @@ Act = Callable[[Call, Instance], tuple[str, str]]
 def stop_instances(call: Call) -> Answer:
     """Stops running instances."""
     mode = call.params.choice("StoppedMode", *MODES)
-    return _batch(call, lifecycle.check_may_stop, lambda one, i: lifecycle.stop(one, i, mode=mode))
+    return _batch(call, power.check_may_stop, lambda one, i: power.stop(one, i, mode=mode))
 
 
 @action("StartInstances", scope="instance", honoured="InstanceId.N BatchOptimization DryRun", ignored="", changes=True)
 def start_instances(call: Call) -> Answer:
     """Starts stopped instances."""
-    return _batch(call, lifecycle.check_may_start, lifecycle.start)
+    return _batch(call, power.check_may_start, power.start)
 
 
 @action(
@@ -41,7 +41,7 @@ def start_instances(call: Call) -> Answer:
 )
 def reboot_instances(call: Call) -> Answer:
     """Restarts running instances."""
-    return _batch(call, lifecycle.check_may_stop, lifecycle.reboot)
+    return _batch(call, power.check_may_stop, power.reboot)
 
 
 def _batch(call: Call, check: Check, act: Act) -> Answer:
@@ -65,7 +65,7 @@ def _batch(call: Call, check: Check, act: Act) -> Answer:
 
 
 def _checked(call: Call, instance_id: str, check: Check) -> Instance:
-    fault = lifecycle.fault_for(call, instance_id)
+    fault = power.fault_for(call, instance_id)
     if fault:
         raise fault
     instance = call.region.instances.get(instance_id)

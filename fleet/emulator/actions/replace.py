@@ -2,10 +2,9 @@
 
 from math import inf
 
-from fleet.emulator.call import Call
-from fleet.emulator.ids import new_id
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.replacement_rules import (
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.contract.replacement import (
     Wish,
     check_existence,
     check_image,
@@ -13,8 +12,9 @@ from fleet.emulator.replacement_rules import (
     read_wish,
     size_of_new_disk,
 )
-from fleet.emulator.resources import Disk, Image, Instance, System
 from fleet.emulator.seed.catalogue import REGIONS
+from fleet.emulator.world.ids import new_id
+from fleet.emulator.world.resources import Disk, Image, Instance, System
 
 
 @action(

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from fleet.emulator.call import Call
-from fleet.emulator.clock import to_second
-from fleet.emulator.errors import common_error, missing
-from fleet.emulator.matching import tag_list, tags_match
-from fleet.emulator.paging import cut, page_of
-from fleet.emulator.registry import Answer, action
-from fleet.emulator.resources import Disk, Image, Instance, KeyPair, Policy, Snapshot
+from fleet.emulator.contract.call import Call
+from fleet.emulator.contract.matching import tag_list, tags_match
+from fleet.emulator.contract.paging import cut, page_of
+from fleet.emulator.contract.registry import Answer, action
+from fleet.emulator.wire.clock import to_second
+from fleet.emulator.wire.errors import common_error, missing
+from fleet.emulator.world.resources import Disk, Image, Instance, KeyPair, Policy, Snapshot
 
 Tagged = Instance | Disk | Image | Snapshot | KeyPair | Policy
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from math import inf
 from random import Random
 
-from fleet.emulator.ids import seeded_id
-from fleet.emulator.region import Region
-from fleet.emulator.resources import Hidden, Image, Snapshot
 from fleet.emulator.seed.catalogue import REGIONS
 from fleet.emulator.seed.machines import DAY, Plan
+from fleet.emulator.world.ids import seeded_id
+from fleet.emulator.world.region import Region
+from fleet.emulator.world.resources import Hidden, Image, Snapshot
 
 EXAMPLE_INSTANCE = "i-23jggx34b"
 EXAMPLE_IMAGE = "m-myimage11"

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.emulator.errors import DATA
+from fleet.emulator.wire.errors import DATA
 
 RAW: dict[str, Any] = json.loads((DATA / "catalogue.json").read_text(encoding="utf-8"))
 

@@ -3,13 +3,13 @@
 import hashlib
 from random import Random
 
-from fleet.emulator.ids import seeded_id
-from fleet.emulator.region import Region
-from fleet.emulator.resources import KeyPair, Policy
 from fleet.emulator.seed.cases import add_snapshots, example_image, special_plans
 from fleet.emulator.seed.catalogue import RAW, REGIONS
 from fleet.emulator.seed.images import case_images, own_images, public_images
 from fleet.emulator.seed.machines import DAY, Drawer, build
+from fleet.emulator.world.ids import seeded_id
+from fleet.emulator.world.region import Region
+from fleet.emulator.world.resources import KeyPair, Policy
 
 REGION_IDS = tuple(REGIONS)
 # Below this many machines there are none for the cases, only ordinary ones and the reference's example.

@@ -2,9 +2,9 @@
 
 from random import Random
 
-from fleet.emulator.ids import seeded_id
-from fleet.emulator.resources import Image
 from fleet.emulator.seed.catalogue import RAW
+from fleet.emulator.world.ids import seeded_id
+from fleet.emulator.world.resources import Image
 
 DAY = 86400.0
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from fleet.emulator.ids import seeded_id
-from fleet.emulator.region import Region
-from fleet.emulator.resources import Disk, Hidden, Image, Instance, System
 from fleet.emulator.seed.catalogue import RAW, REGIONS
-from fleet.emulator.timeline import Timeline
+from fleet.emulator.world.ids import seeded_id
+from fleet.emulator.world.region import Region
+from fleet.emulator.world.resources import Disk, Hidden, Image, Instance, System
+from fleet.emulator.world.timeline import Timeline
 
 DAY = 86400.0
 NEVER_EXPIRES = 4102415940.0  # 2099-12-31T15:59Z, as the API shows it for pay-as-you-go

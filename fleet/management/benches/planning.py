@@ -22,13 +22,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from psycopg.types.string import TextLoader
 
-from fleet.changes import placing, verdicts
-from fleet.changes.drafting import create_draft
-from fleet.changes.plan import wish_of
-from fleet.changes.rules import Wish
+from fleet.changes.drafting.drafts import create_draft
+from fleet.changes.judging import judgement
+from fleet.changes.judging.images import map_images
+from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.refusals import DiskRequest
 from fleet.emulator import bench as emulators
 from fleet.lib.clock import DatabaseClock
-from fleet.management.benches import ground
+from fleet.management.benches import setup
 from fleet.models import Change, Image, Instance, Role, User
 
 MACHINES = int(os.environ.get("FLEET_BENCH_MACHINES", "100000"))
@@ -54,12 +55,12 @@ ROWS = (
 def figures() -> list[dict[str, Any]]:
     """Measure, and return rows of name, value, unit and limit; all of it on one database, in one run."""
     with ExitStack() as stack:
-        url = stack.enter_context(ground.database())
+        url = stack.enter_context(setup.database())
         for name in ACCOUNTS:
             running = stack.enter_context(emulators.emulator(instances=MACHINES // len(ACCOUNTS)))
-            ground.account(name, endpoint=running.url.removeprefix("http://"))
+            setup.account(name, endpoint=running.url.removeprefix("http://"))
         rows = _sync()
-        operator = ground.person(Role.OPERATOR)
+        operator = setup.person(Role.OPERATOR)
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
         # The site looks for its folder of static files, which a machine without a start does not have.
@@ -86,7 +87,7 @@ def _sync() -> list[dict[str, Any]]:
     mirrored = Instance.objects.present().count()
     if mirrored != MACHINES:
         raise RuntimeError(f"{mirrored:,} machines are mirrored, and not {MACHINES:,}.")
-    where = f"{len(ACCOUNTS)} accounts, {len(ground.REGIONS)} regions each"
+    where = f"{len(ACCOUNTS)} accounts, {len(setup.REGIONS)} regions each"
     return [
         _row(f"full sync of {MACHINES:,} machines ({where})", seconds, "s", None),
         _row("the same, machines a second", MACHINES / seconds, "", None),
@@ -114,7 +115,7 @@ def _draft(operator: User, machines: int) -> Change:
     change.image_id = images[0]["image_id"]
     change.disk_size, change.key_pair = 60, "ops-2026"
     change.title, change.reason = "Bench", "Bench"
-    placing.settle(change, {})
+    map_images(change, {})
     change.save()
     return change
 
@@ -138,16 +139,16 @@ def _judging(change: Change, url: str) -> list[dict[str, Any]]:
     ]
 
 
-def _against_rows(change: Change, wish: Wish, now: datetime, url: str) -> tuple[float, float, float, int]:
+def _against_rows(change: Change, wish: DiskRequest, now: datetime, url: str) -> tuple[float, float, float, int]:
     """Take turns at both; return the ratio, the seconds of each, and how many kinds of machines there are."""
     with psycopg.connect(url) as bare:
         # As text: building objects from JSON is not handing over.
         bare.adapters.register_loader("jsonb", TextLoader)
         raw, whole = [], []
-        plan = verdicts.judge(change=change, wish=wish, now=now)
+        plan = judgement.judge_draft(change=change, wish=wish, now=now)
         for _ in range(ROUNDS):
             raw.append(_seconds(lambda: bare.execute(ROWS, [change.pk]).fetchall()))
-            whole.append(_seconds(lambda: verdicts.judge(change=change, wish=wish, now=now)))
+            whole.append(_seconds(lambda: judgement.judge_draft(change=change, wish=wish, now=now)))
     one, other = statistics.median(raw), statistics.median(whole)
     return other / one, one, other, len(plan.kinds)
 

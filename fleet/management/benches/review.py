@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from fleet.engine.policy import Policy
+from fleet.guards.policy import Policy
 from fleet.lib.canonical import digest
 from fleet.lib.clock import DatabaseClock
-from fleet.management.benches import ground
+from fleet.management.benches import setup
 from fleet.models import Account, Change, ChangeState, Contributor, Image, Instance, Look, Role, Target, User
 
 FEW, MANY = 100, 10_000
@@ -32,10 +32,10 @@ REGIONS = ("cn-hangzhou", "cn-shanghai", "cn-beijing")
 def figures() -> list[dict[str, Any]]:
     """Measure, and return rows of name, value, unit and limit."""
     with ExitStack() as stack:
-        stack.enter_context(ground.database())
+        stack.enter_context(setup.database())
         settings.STATIC_ROOT = settings.ROOT / "static"
         account = Account.objects.create(name="bench", regions=list(REGIONS), endpoint="127.0.0.1:1", guard_lifted=True)
-        operator, reviewer = ground.person(Role.OPERATOR), ground.person(Role.APPROVER)
+        operator, reviewer = setup.person(Role.OPERATOR), setup.person(Role.APPROVER)
         client = Client(SERVER_NAME="localhost")
         client.force_login(reviewer)
         small, large = (_measured(client, in_review(account, operator, machines)) for machines in (FEW, MANY))

@@ -24,14 +24,16 @@ from typing import Any
 
 from django.conf import settings
 
-from fleet.changes import drafting, review, running
-from fleet.changes.grouping import grouped
-from fleet.changes.settings import Settings
+from fleet.changes.drafting import drafts
+from fleet.changes.drafting.settings import Settings
+from fleet.changes.review import deciding
+from fleet.changes.review.groups import grouped
+from fleet.changes.running import controls
 from fleet.emulator import bench as emulators
-from fleet.engine.policy import Policy
+from fleet.guards.policy import Policy
 from fleet.inventory.sync import sync_all
 from fleet.lib.clock import DatabaseClock
-from fleet.management.benches import ground, peers
+from fleet.management.benches import peers, setup
 from fleet.models import Account, Change, ChangeState, Image, Instance, Role, User
 
 REGION = "cn-shanghai"  # the first region has machines that refuse, one for each refusal
@@ -97,9 +99,9 @@ class Run:
 def figures() -> list[dict[str, Any]]:
     """Measure, and return rows of name, value, unit and limit."""
     rows: list[dict[str, Any]] = []
-    with ground.database(), emulators.emulator(instances=10) as started:
+    with setup.database(), emulators.emulator(instances=10) as started:
         cloud = Cloud(started.url)
-        people = {role: ground.person(role) for role in (Role.OPERATOR, Role.APPROVER)}
+        people = {role: setup.person(role) for role in (Role.OPERATOR, Role.APPROVER)}
         for machines in sorted(SIZES, reverse=True):
             limited = LIMITS if machines == 1000 else {}
             rows += _rows("this engine", machines, _engine(cloud, people, machines, quota=QUOTA), limited)
@@ -121,7 +123,7 @@ def figures() -> list[dict[str, Any]]:
 def _engine(cloud: Cloud, people: dict[Role, User], machines: int, *, quota: int | None) -> Run:
     """Let the engine replace all disks of a fresh fleet; without a quota all machines are in flight at once."""
     cloud.seed(machines, quota=quota)
-    account = ground.account(
+    account = setup.account(
         f"bench-{Account.objects.count()}", endpoint=cloud.url.removeprefix("http://"), regions=[REGION]
     )
     account.guard_lifted, account.replace_quota = True, quota or 1_000_000
@@ -135,7 +137,7 @@ def _engine(cloud: Cloud, people: dict[Role, User], machines: int, *, quota: int
         waited = time.monotonic() - begin
         _approve(people, change)
         began_at, begin = time.time(), time.monotonic()
-        running.start(actor=people[Role.OPERATOR], change_id=change.pk, now=DatabaseClock().now())
+        controls.start(actor=people[Role.OPERATOR], change_id=change.pk, now=DatabaseClock().now())
         _until(change, ChangeState.FINISHED, seconds=3600)
         seconds = time.monotonic() - begin
         cpu, memory = _cpu_seconds(runner), _peak_memory(runner)
@@ -216,7 +218,7 @@ def _submitted(people: dict[Role, User], account: Account, policy: Policy) -> Ch
     operator, now = people[Role.OPERATOR], DatabaseClock().now()
     machines = Instance.objects.present().filter(account=account)
     image = Image.objects.present().filter(account=account, owner="system", os_type="linux", architecture="x86_64")
-    change = drafting.create_draft(actor=operator, instance_pks=machines.values_list("pk", flat=True), now=now)
+    change = drafts.create_draft(actor=operator, instance_pks=machines.values_list("pk", flat=True), now=now)
     chosen = Settings(
         title="Bench",
         reason="Bench",
@@ -229,16 +231,16 @@ def _submitted(people: dict[Role, User], account: Account, policy: Policy) -> Ch
         security_enhancement=False,
         policy=policy,
     )
-    drafting.edit_draft(actor=operator, change_id=change.pk, settings=chosen, now=now)
-    return drafting.submit(actor=operator, change_id=change.pk, now=now)
+    drafts.edit_draft(actor=operator, change_id=change.pk, settings=chosen, now=now)
+    return drafts.submit(actor=operator, change_id=change.pk, now=now)
 
 
 def _approve(people: dict[Role, User], change: Change) -> None:
     approver, now = people[Role.APPROVER], DatabaseClock().now()
     for group in grouped(change).warning_groups:
-        review.mark_seen(actor=approver, change_id=change.pk, key=group.key, now=now)
+        deciding.mark_seen(actor=approver, change_id=change.pk, key=group.key, now=now)
     confirmed = str(change.targets.count())
-    review.approve(actor=approver, change_id=change.pk, digest=change.spec_digest, confirmed=confirmed, now=now)
+    deciding.approve(actor=approver, change_id=change.pk, digest=change.spec_digest, confirmed=confirmed, now=now)
 
 
 def _until(change: Change, state: ChangeState, *, seconds: float) -> Change:

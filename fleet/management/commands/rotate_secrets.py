@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from fleet.engine.rotation import rotate
 from fleet.lib.text import count
+from fleet.vault.rotation import rotate
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import Error, connection
 
-from fleet.management.stopping import Stop
+from fleet.management.processes.stop_signal import Stop
 from fleet.worker import work
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from fleet.management import browser, checks
-from fleet.management.lifeline import Lifeline, tied_to_parent
-from fleet.management.postgres import EmbeddedPostgres
-from fleet.management.processes import Refused, clean_environment
+from fleet.management.postgres.server import EmbeddedPostgres
+from fleet.management.processes.child import CannotStart, clean_environment
+from fleet.management.processes.guardian import Guardian, tied_to_parent
+from fleet.management.testing import browser, checks
 
 NO_CHROMIUM = (
     "There is no Chromium here and none could be installed: the browser tests are left out, and the run "
@@ -63,7 +63,7 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="fleet-test-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # the database's own user must get through
-        lifeline = Lifeline()
+        lifeline = Guardian()
         server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False)
         try:
             begin = time.monotonic()
@@ -71,7 +71,7 @@ def run_tests(
             environment = clean_environment(without_proxies=True, **surroundings)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
             return _run(arguments=arguments, environment=environment, say=say, output=output)
-        except Refused as refused:
+        except CannotStart as refused:
             say(str(refused))
             return 1
         finally:

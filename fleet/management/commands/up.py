@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from fleet.management.launch import Launch, Wish
-from fleet.management.processes import Refused
-from fleet.management.stopping import Stop
+from fleet.management.processes.child import CannotStart
+from fleet.management.processes.stop_signal import Stop
+from fleet.management.up.launch import Launch, UpOptions
 
 
 class Command(BaseCommand):
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wish = Wish(
+        wish = UpOptions(
             root=settings.ROOT,
             folder=settings.VAR.resolve(),
             host=options["host"],
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         )
         try:
             Launch(wish=wish, stop=Stop(), say=self._say).run()
-        except Refused as refused:
+        except CannotStart as refused:
             sys.exit(str(refused))
 
     def _say(self, text: str) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from fleet.management.stopping import Stop
-from fleet.management.watchdog import Watchdog
+from fleet.management.processes.stop_signal import Stop
+from fleet.management.worker.watchdog import Watchdog
 
 
 class Command(BaseCommand):

@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 from fleet.lib import text
 from fleet.lib.clock import DatabaseClock
-from fleet.web import badges
-from fleet.web.forms import Line, feedback
+from fleet.web.shared import badges
+from fleet.web.shared.forms import Line, feedback
 
 register = template.Library()
 

@@ -1,0 +1,167 @@
+"""A change as a file: the very texts that are hashed, and a draft made from them again.
+
+Every line is canonical JSON. The first is what the spec digest is of; each further one is a machine, and what its leaf digest
+is of; the last one holds what nobody signs (title, reason, ticket, way back). A password is in it by its fingerprint alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from fleet.audit.trail import record
+from fleet.changes.digests import leaf, spec
+from fleet.changes.drafting import file_format
+from fleet.changes.drafting.drafts import MOST_MACHINES, create_draft
+from fleet.changes.drafting.file_format import Misfit
+from fleet.changes.drafting.selection import Miss, left_out, permitted, sorted_out
+from fleet.changes.judging.images import key_of
+from fleet.inventory.queries import OneOf
+from fleet.lib.canonical import canonical_json
+from fleet.lib.refused import Refused
+from fleet.models import Account, Change, Instance, Role, Snapshot, Target, User
+
+MOST_BYTES = 16 * 1024 * 1024
+ABOUT = ("title", "reason", "ticket", "rollback_plan")
+
+
+def spec_text(change: Change) -> str:
+    """Return the text whose SHA-256 is the spec digest of the change."""
+    return canonical_json(spec(change))
+
+
+def lines(change: Change) -> Iterator[str]:
+    """Yield the lines of the file: the spec, a line for each machine in order, and what nobody signs."""
+    yield spec_text(change) + "\n"
+    for target in change.targets.order_by("position", "pk").select_related("instance").iterator(chunk_size=1000):
+        yield canonical_json(leaf(target)) + "\n"
+    yield canonical_json({"format": 1, "about": {name: getattr(change, name) for name in ABOUT}}) + "\n"
+
+
+class Unfit(Refused):
+    """A file that no draft can be made of, with a sentence for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("No draft was made of this file.")
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What a file says, read and in the form of our columns: settings by name, machines as (account, id, snapshot)."""
+
+    settings: dict[str, Any]
+    machines: list[tuple[int, str, str]]
+    digest: str
+
+
+def read(content: bytes) -> Filed:
+    """Read a file, with every fault in it said at once (Unfit): none is made good by guessing."""
+    if len(content) > MOST_BYTES:
+        raise Unfit(
+            [f"The file is larger than {MOST_BYTES // 1024**2} MiB: no change of {MOST_MACHINES:,} machines is."]
+        )
+    try:
+        texts = [line for line in content.decode("utf-8-sig").split("\n") if line.strip()]
+        rows = [json.loads(line, parse_float=_no_float, parse_constant=_no_float) for line in texts]
+    except (ValueError, RecursionError):
+        raise Unfit(
+            ["A line of the file is no JSON. Take a file that was downloaded here, and leave its lines whole."]
+        ) from None
+    if not rows or not isinstance(rows[0], dict):
+        raise Unfit(["The file is empty. Its first line holds the settings, each further one a machine."])
+    about = rows.pop() if len(rows) > 1 and isinstance(rows[-1], dict) and "about" in rows[-1] else {}
+    faults: list[str] = []
+    settings = file_format.settings_of(rows[0], faults) | file_format.about_of(about, faults)
+    machines = []
+    for number, row in enumerate(rows[1:], start=2):
+        try:
+            machines.append(file_format.machine_of(row))
+        except Misfit as fault:
+            faults.append(f"Line {number:,}: {fault}")
+    if not machines and not faults:
+        faults.append("The file names no machine. An empty list never means all.")
+    if len(machines) > MOST_MACHINES:
+        faults.append(f"The file names {len(machines):,} machines; one change takes {MOST_MACHINES:,}.")
+    if len({machine[:2] for machine in machines}) < len(machines):
+        faults.append("The file names a machine twice. Take one of its lines out.")
+    if faults:
+        raise Unfit(faults)
+    return Filed(settings, machines, hashlib.sha256(texts[0].strip().encode()).hexdigest())
+
+
+@transaction.atomic
+def upload(*, actor: User, content: bytes, now: datetime) -> Change:
+    """Make a draft of a file. Machines that are unknown or gone are left out of it, and listed there.
+
+    Refused as a whole: a file with faults (Unfit), a machine in an account in which the actor is no operator, a snapshot that
+    is not what a change took of that very machine. A password is never in a file: where the login asks for one it is set anew
+    on the draft.
+    """
+    file = read(content)
+    may = permitted(actor, Role.OPERATOR)
+    names = dict(Account.objects.values_list("pk", "name"))
+    for account in sorted({account for account, *_ in file.machines}):
+        if account in names and not may.in_account(account):
+            raise Refused(f"You are no operator in account {names[account]}. No draft was made.", kind="forbidden")
+    rows = Instance.objects.filter(OneOf("instance_id", [name for _, name, _ in file.machines]))
+    known = {(account, name): pk for pk, account, name in rows.values_list("pk", "account", "instance_id")}
+    snapshots = {known[account, name]: kept for account, name, kept in file.machines if (account, name) in known}
+    unknown = [name for account, name, _ in file.machines if (account, name) not in known]
+    wanted, misses = sorted_out(actor=actor, instance_pks=snapshots, now=now)
+    misses += [Miss("unknown", "No machine of the mirror has this id", named=name) for name in unknown]
+    if not wanted:
+        raise Refused("None of the machines of this file can be changed now. No draft was made.", kind="moved")
+    change = create_draft(
+        actor=actor,
+        instance_pks=[one.pk for one in wanted],
+        now=now,
+        why="named in a file",
+        near=left_out(misses, now),
+    )
+    for name, value in file.settings.items():
+        setattr(change, name, value)
+    places = {key_of((one.account_id, one.region)) for one in wanted}
+    change.images = {place: image for place, image in change.images.items() if place in places}
+    put_back = {one.pk: snapshots[one.pk] for one in wanted if snapshots[one.pk]}
+    if put_back:
+        change.undoes = _undone(put_back, change, machines=len(wanted))
+    change.save()
+    targets = list(change.targets.filter(instance__in=put_back))
+    for target in targets:
+        target.snapshot_id = put_back[target.instance_id]
+    Target.objects.bulk_update(targets, ["snapshot_id"])
+    data = {"spec": file.digest, "machines": len(wanted), "left_out": len(misses)}
+    record(action="change.uploaded", actor=actor, subject=str(change), change=change, data=data)
+    return change
+
+
+def _undone(put_back: dict[int, str], change: Change, *, machines: int) -> Change:
+    """Return the change that a file puts back, from machines to snapshots; Unfit where it is not the undo of one change.
+
+    A file is typed by anybody: without this it could put on a machine what the disk of another one held.
+    """
+    taken = Snapshot.objects.filter(OneOf("snapshot_id", put_back.values()), replacement__isnull=False)
+    rows = taken.values_list("instance_id", "snapshot_id", "replacement__change_id")
+    own = {(machine, snapshot): undone for machine, snapshot, undone in rows}
+    undone = {own[pair] for pair in put_back.items() if pair in own}
+    faults = []
+    if put_back.items() - own.keys():
+        faults.append("A machine is to get a snapshot that no change took of it. Take its line out.")
+    if len(undone) > 1:
+        faults.append("The snapshots were taken by several changes. Make a file for each of these.")
+    if len(put_back) < machines:
+        faults.append("Some machines get a snapshot back and others do not. Make a file for each kind.")
+    if change.image_id:
+        faults.append("The file names an image, and snapshots to put back. Leave one of the two empty.")
+    if faults:
+        raise Unfit(faults)
+    return Change.objects.get(pk=undone.pop())
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(text)

@@ -1,0 +1,245 @@
+"""From nothing to submitted: choosing machines and settings, and asking for a review."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django_q.tasks import async_task
+
+from fleet.audit.trail import record
+from fleet.changes.drafting.settings import Settings as Settings
+from fleet.changes.drafting.settings import lacking, visible
+from fleet.changes.judging import images
+from fleet.changes.judging.judgement import judge_draft
+from fleet.changes.judging.machine import wish_of
+from fleet.changes.permissions import covers, require
+from fleet.guards.policy import Policy
+from fleet.lib.refused import Refused
+from fleet.lib.text import count, listed
+from fleet.models import AuditEvent, Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
+from fleet.vault.passwords import destroy_password, seal_password
+
+MOST_MACHINES = 10_000
+
+
+@transaction.atomic
+def create_draft(
+    *,
+    actor: User,
+    instance_pks: Iterable[int],
+    now: datetime,
+    why: str = "ticked by hand",
+    near: Iterable[LeftOut] = (),
+) -> Change:
+    """Freeze the machines by id into a new draft. An empty list is refused and never means all.
+
+    `near` are rows, still without their change, of what was meant and is out.
+    """
+    wanted = set(instance_pks)
+    if not wanted:
+        raise Refused("No machine is selected. Tick at least one, then press Change OS.")
+    if len(wanted) > MOST_MACHINES:
+        raise Refused(f"{len(wanted):,} machines are selected; one change takes {MOST_MACHINES:,}. Select fewer.")
+    instances = list(Instance.objects.filter(pk__in=wanted, gone_at=None).order_by("name", "pk"))
+    if len(instances) < len(wanted):
+        gone = len(wanted) - len(instances)
+        words = ("machine of your selection no longer exists", "machines of your selection no longer exist")
+        raise Refused(f"{count(gone, *words)}. Select again.", kind="moved")
+    if not covers(actor, Role.OPERATOR, {(i.account_id, i.environment) for i in instances}):
+        raise Refused(
+            "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"
+        )
+    change = Change.objects.create(
+        author=actor, created_at=now, edited_at=now, policy=Policy().as_json(), key_pair=_common_key_pair(instances)
+    )
+    Target.objects.bulk_create(
+        Target(change=change, instance=instance, position=place, why=why) for place, instance in enumerate(instances)
+    )
+    out = list(near)
+    for row in out:
+        row.change = change
+    LeftOut.objects.bulk_create(out, ignore_conflicts=True)
+    _contributes(change, actor)
+    data = {"machines": len(instances)} | ({"left_out": len(out)} if out else {})
+    record(action="change.drafted", actor=actor, subject=str(change), change=change, data=data)
+    return change
+
+
+class Overtaken(Refused):
+    """Somebody else has edited the draft since it was shown."""
+
+    def __init__(self, change: Change) -> None:
+        edits = AuditEvent.objects.filter(change=change, action__in=("change.edited", "change.returned"))
+        by = edits.order_by("-number").values_list("actor_name", flat=True).first() or "somebody"
+        at = change.edited_at
+        super().__init__(
+            f"This draft was edited by {by} on {at.day} {at:%b %Y, %H:%M:%S} UTC, after your page had been shown. Nothing of"
+            f" yours was saved, and all that you typed is still here. Press again to save it over that edit.",
+            kind="moved",
+        )
+
+
+@transaction.atomic
+def edit_draft(
+    *, actor: User, change_id: int, settings: Settings, now: datetime, seen: datetime | None = None
+) -> Change:
+    """Save what was chosen. Whoever saves has had a hand in the change and cannot approve it.
+
+    `seen` is the last edit that the actor knows of: refused (Overtaken) where another edit came since, unless this one
+    would change nothing.
+    """
+    change = locked(change_id)
+    require("edit", change, actor, now)
+    before = visible(change)
+    change.title, change.reason = settings.title.strip(), settings.reason.strip()
+    change.ticket, change.rollback_plan = settings.ticket.strip(), settings.rollback_plan.strip()
+    change.image_id, change.disk_size = settings.image_id, settings.disk_size
+    images.map_images(change, settings.images)
+    change.login, change.key_pair = settings.login, settings.key_pair
+    change.security_enhancement, change.snapshot_days = settings.security_enhancement, settings.snapshot_days
+    change.policy = settings.policy.as_json()
+    change.calendar_id = settings.calendar
+    change.not_before, change.not_after = settings.not_before, settings.not_after
+    old_secret = change.secret
+    if settings.password:
+        change.secret = seal_password(settings.password, change=change, actor=actor)
+    elif settings.forget_password:
+        change.secret = None
+    after = visible(change)
+    if before != after:
+        if seen not in (None, change.edited_at):
+            raise Overtaken(change)
+        change.edited_at = now
+    change.save()
+    if old_secret and old_secret != change.secret:
+        destroy_password(old_secret, change=change, now=now, actor=actor)
+    _contributes(change, actor)
+    if before != after:
+        different = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+        record(action="change.edited", actor=actor, subject=str(change), change=change, data={"changed": different})
+    return change
+
+
+@transaction.atomic
+def leave_out(*, actor: User, change_id: int, reasons: dict[int, tuple[str, str]], now: datetime) -> int:
+    """Take machines out of a draft: target id to code and reason. Return how many were taken out."""
+    change = locked(change_id)
+    require("edit", change, actor, now)
+    targets = list(change.targets.filter(pk__in=reasons).select_related("instance"))
+    if not targets:
+        raise Refused("None of these machines is in the draft any more. Look at the list once more.", kind="moved")
+    if len(targets) == change.targets.count():
+        raise Refused("No machine would be left. Change the settings, or discard the draft.")
+    move_out(change, {target: reasons[target.pk] for target in targets}, now=now)
+    change.edited_at = now
+    change.save(update_fields=["edited_at"])
+    _contributes(change, actor)
+    names = listed([str(target.instance) for target in targets])
+    record(
+        action="change.edited",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"left_out": len(targets), "machines": names},
+    )
+    return len(targets)
+
+
+def move_out(change: Change, reasons: dict[Target, tuple[str, str]], *, now: datetime) -> None:
+    """Turn targets into left-out machines, in the transaction that is open."""
+    LeftOut.objects.bulk_create(
+        (
+            LeftOut(change=change, instance=target.instance, code=code, reason=reason[:400], at=now)
+            for target, (code, reason) in reasons.items()
+        ),
+        ignore_conflicts=True,
+    )
+    Target.objects.filter(pk__in=[target.pk for target in reasons]).delete()
+
+
+@transaction.atomic
+def discard(*, actor: User, change_id: int, now: datetime) -> None:
+    """Cancel a draft. The row stays, since the trail speaks of it; the password is destroyed."""
+    change = locked(change_id)
+    require("discard", change, actor, now)
+    change.state, change.finished_at = ChangeState.CANCELLED, now
+    change.save(update_fields=["state", "finished_at"])
+    destroy_password(change.secret, change=change, now=now, actor=actor)
+    record(action="change.discarded", actor=actor, subject=str(change), change=change)
+
+
+def submit(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Ask for a review: the worker reads every machine afresh before anybody sees the change.
+
+    From here on the machines are in this change and in no other; the database says so, whoever was faster.
+    """
+    try:
+        with transaction.atomic():
+            return _submit(actor=actor, change_id=change_id, now=now)
+    except IntegrityError as error:
+        if "instance_in_one_open_change" not in str(error):
+            raise
+    raise Refused(_who_was_faster(change_id), kind="moved")
+
+
+def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
+    change = locked(change_id)
+    require("submit", change, actor, now)
+    for field, sentence in lacking(change, now):
+        raise Refused(sentence, field=field)
+    images.map_images(change, images.by_hand_of(change))
+    plan = judge_draft(change=change, wish=wish_of(change), now=now)
+    if plan.blocked:
+        first = plan.refused[0].problem
+        raise Refused(
+            f"{count(plan.blocked, 'machine is', 'machines are')} blocked: {first.why.rstrip('.').lower()}."
+            f" Repair the causes, or leave those machines out.",
+            field=first.field,
+        )
+    change.targets.update(open=True)
+    change.state, change.submitted_at, change.check_note = ChangeState.CHECKING, now, ""
+    change.checked, change.checked_at, change.due_at, change.claims = 0, None, now, 0
+    change.lease += 1  # a check of what was submitted before may still be under way: it is overtaken
+    change.save()
+    _contributes(change, actor)
+    async_task("fleet.worker.tick")
+    record(
+        action="change.submitted",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"revision": change.revision, "machines": plan.total},
+    )
+    return change
+
+
+def locked(change_id: int) -> Change:
+    """Return the change under a lock, so that no two acts on it interleave."""
+    try:
+        return Change.objects.select_for_update(of=("self",)).select_related("secret", "author").get(pk=change_id)
+    except Change.DoesNotExist:
+        raise Refused("This change does not exist.", kind="forbidden") from None
+
+
+def _contributes(change: Change, actor: User) -> None:
+    Contributor.objects.get_or_create(change=change, revision=change.revision, user=actor)
+
+
+def _who_was_faster(change_id: int) -> str:
+    mine = Target.objects.filter(change=change_id).values("instance")
+    taken = Target.objects.filter(Q(open=True), instance__in=mine).exclude(change=change_id)
+    rows = list(taken.select_related("instance", "change", "change__author").order_by("change_id")[:50])
+    if not rows:
+        return "Another change took one of these machines a moment ago. Submit again."
+    names = listed([str(row.instance) for row in rows])
+    other = rows[0].change
+    return (
+        f"{names}: already in open change #{other.pk} by {other.author}."
+        f" Leave {'it' if len(rows) == 1 else 'them'} out, or wait until #{other.pk} ends."
+    )
+
+
+def _common_key_pair(instances: list[Instance]) -> str:
+    names = {instance.key_pair for instance in instances}
+    return names.pop() if len(names) == 1 else ""

@@ -1,0 +1,116 @@
+"""Machine locks: somebody's word that a machine is not to be touched, until a time or until it is taken back."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from fleet.audit.trail import event, record_all
+from fleet.changes.drafting.drafts import MOST_MACHINES
+from fleet.changes.permissions import covers_with_any, roles_over
+from fleet.inventory.queries import OneOf
+from fleet.lib.refused import Refused
+from fleet.lib.text import count, listed
+from fleet.models import AuditEvent, Instance, MachineLock, Role, User
+
+LOCKERS = frozenset({Role.OPERATOR, Role.ADMIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """How many machines a press has locked, and how many had a lock already, which stays as it is."""
+
+    locked: int
+    already: int
+
+
+def active_locks(now: datetime) -> QuerySet[MachineLock]:
+    """Return the locks that hold now: neither released nor expired, with their owners."""
+    return MachineLock.objects.filter(holding(now)).select_related("owner")
+
+
+def holding(now: datetime, prefix: str = "") -> Q:
+    """Return the condition that the lock at `prefix` holds now."""
+    open_end = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": now})
+    return Q(**{f"{prefix}released_at": None}) & open_end
+
+
+def words_of(lock: MachineLock) -> str:
+    """Return `Locked by admin until 3 Nov 2025, 12:00 UTC: database migration`."""
+    ends = lock.expires_at
+    until = f" until {ends.day} {ends:%b %Y, %H:%M} UTC" if ends else ""
+    return f"Locked by {lock.owner}{until}: {lock.reason.rstrip('.')}"
+
+
+@transaction.atomic
+def lock(
+    *, actor: User, instance_pks: Collection[int], reason: str, expires_at: datetime | None, now: datetime
+) -> Locked:
+    """Lock machines. A lock that holds already stays as it is, whoever owns it; an expired one is over.
+
+    Refused: no reason, an end that has passed, a machine that is not in the scope of the actor as operator or administrator.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise Refused("No reason is given. Say why nobody may touch these machines.", field="reason")
+    if expires_at is not None and expires_at <= now:
+        raise Refused("This time has passed. Enter a later one, or leave it empty.", field="expires_at")
+    machines = _machines(instance_pks)
+    if not covers_with_any(actor, LOCKERS, {(one.account_id, one.environment) for one in machines}):
+        raise Refused("Locking needs the role operator or admin for all of these machines.", kind="forbidden")
+    over = MachineLock.objects.filter(released_at=None, instance__in=machines, expires_at__lte=now)
+    over.update(released_at=now)
+    held = set(active_locks(now).filter(instance__in=machines).values_list("instance_id", flat=True))
+    free = [one for one in machines if one.pk not in held]
+    if not free:
+        raise Refused("These machines are locked already. Their owners can release them.", kind="moved")
+    made = [MachineLock(instance=one, owner=actor, reason=reason[:400], at=now, expires_at=expires_at) for one in free]
+    MachineLock.objects.bulk_create(made)
+    data = {"reason": reason[:400], "expires_at": expires_at.isoformat() if expires_at else None}
+    record_all(_event("machine.locked", actor, one, data) for one in free)
+    return Locked(len(free), len(held))
+
+
+@transaction.atomic
+def release(*, actor: User, instance_pks: Collection[int], now: datetime) -> int:
+    """Release the locks of these machines; return how many. An owner releases their own, an administrator any."""
+    machines = _machines(instance_pks)
+    held = list(active_locks(now).filter(instance__in=machines).select_for_update(of=("self",)))
+    if not held:
+        raise Refused("None of these machines is locked any more.", kind="moved")
+    known = {one.pk: one for one in machines}
+    others = [one for one in held if one.owner_id != actor.pk]
+    scopes = {(known[one.instance_id].account_id, known[one.instance_id].environment) for one in others}
+    if others and Role.ADMIN not in roles_over(actor, scopes):
+        owners = listed(sorted({str(one.owner) for one in others}))
+        raise Refused(
+            f"{count(len(others), 'lock belongs', 'locks belong')} to {owners}. Ask them or an administrator; nothing was"
+            f" released.",
+            kind="forbidden",
+        )
+    MachineLock.objects.filter(pk__in=[one.pk for one in held]).update(released_at=now, released_by=actor)
+    record_all(
+        _event("machine.released", actor, known[one.instance_id], {"owner": str(one.owner), "reason": one.reason})
+        for one in held
+    )
+    return len(held)
+
+
+def _machines(instance_pks: Collection[int]) -> list[Instance]:
+    """Return the machines under a lock of the database, so that no two people lock one at the same time."""
+    if len(instance_pks) > MOST_MACHINES:
+        raise Refused(f"{len(instance_pks):,} machines are too many at once. Take {MOST_MACHINES:,} or fewer.")
+    rows = Instance.objects.filter(OneOf("pk", instance_pks), gone_at=None)
+    found = list(rows.select_for_update(no_key=True).order_by("pk"))
+    if not found:
+        raise Refused("No machine is selected that is still there. Tick at least one.")
+    return found
+
+
+def _event(action: str, actor: User, machine: Instance, data: dict[str, Any]) -> AuditEvent:
+    return event(
+        action=action, subject=str(machine), actor=actor, instance=machine, account_id=machine.account_id, data=data
+    )

@@ -1,0 +1,227 @@
+"""The machines of a change by what happens to each: counted in the database, so that ten thousand cost what ten cost."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, Min, QuerySet
+
+from fleet.changes.judging.editions import EDITIONS
+from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.refusals import resulting_size
+from fleet.changes.judging.warnings import ORDER, WORDS
+from fleet.changes.review.groups_query import NAMED, First, GroupRow, with_parts
+from fleet.inventory.lifecycle import os_label
+from fleet.lib.canonical import digest
+from fleet.models import Change, Image, Instance, Target
+
+# Warnings that are worth knowing and stop nobody; a group with any other is to be marked as seen.
+TO_NOTE = frozenset({"login_changes", "password_unused", "same_image", "disk_grows", "data_disks", "stale_mirror"})
+
+Warned = tuple[str, str, str]  # code, sentence, what to do
+# Where machines are: account id, region, environment, the account's name, whether it executes, its quota, open machines.
+Placed = tuple[int, str, str, str, bool, int, int]
+
+
+@dataclass(slots=True)
+class Group:
+    """Machines to which the same happens. `key` names it in a URL; sizes are GiB; `lumps` find its machines again.
+
+    `warnings` are the grave ones, which all of its machines have; `noted` counts the machines with each lighter one. What stays
+    as it is on a machine (the category of its disk, say) makes no group, nor does a lighter warning or a present disk of
+    another size: each would split the machines without telling a reviewer more.
+    """
+
+    key: str
+    was: str
+    becomes: str
+    size: int
+    warnings: list[Warned]
+    machines: int = 0
+    noted: Counter[str] = field(default_factory=Counter)
+    notes: list[tuple[str, int]] = field(default_factory=list)  # sentence and machines, less what all machines share
+    names: list[str] = field(default_factory=list)
+    sizes_was: set[int] = field(default_factory=set)
+    key_pairs: set[str] = field(default_factory=set)
+    regions: Counter[str] = field(default_factory=Counter)
+    lumps: list[list[Any]] = field(default_factory=list)
+
+    @property
+    def serious(self) -> bool:
+        return bool(self.warnings)
+
+    @property
+    def rank(self) -> int:
+        """The place of its gravest warning, worst first; behind all of them without one."""
+        return min((ORDER.get(code, len(ORDER)) for code, _, _ in self.warnings), default=len(ORDER) + 1)
+
+    @property
+    def heading(self) -> str:
+        """What makes this group special: its gravest warning, else its before and after."""
+        return self.warnings[0][1] if self.serious else f"{self.was} becomes {self.becomes}"
+
+    @property
+    def size_words(self) -> str:
+        """`40 → 60 GiB`, `20–80 → 80 GiB`, or `60 GiB, stays`."""
+        least, most = min(self.sizes_was), max(self.sizes_was)
+        if least == most == self.size:
+            return f"{self.size:,} GiB, stays"
+        return f"{least:,}{f'–{most:,}' if most > least else ''} → {self.size:,} GiB"
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """The regions with their numbers of machines, most machines first (a Counter looks empty to a template)."""
+        return self.regions.most_common()
+
+
+@dataclass(slots=True)
+class Carries:
+    """What hangs on the old disks and the old systems: how many machines have it."""
+
+    snapshot_policy: int = 0
+    disk_tags: int = 0
+    key_pair: int = 0
+    running: int = 0
+    stopped: int = 0
+    windows: int = 0
+    linux: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The groups of a change, the gravest warning first, and of one gravity the smallest first.
+
+    `warned` counts machines with grave warnings, `noted` those with lighter ones alone. `common` are the lighter warnings that
+    all machines share: they are said once, and not again in each group.
+    """
+
+    groups: list[Group]
+    machines: int
+    warned: int
+    noted: int
+    common: list[Warned]
+    new_systems: list[str]
+    categories: list[str]
+    sizes: list[int]
+    carries: Carries
+    places: list[Placed]
+
+    @property
+    def clear(self) -> int:
+        return self.machines - self.warned - self.noted
+
+    @property
+    def warning_groups(self) -> list[Group]:
+        """The groups that a reviewer marks as seen before approving."""
+        return [group for group in self.groups if group.serious]
+
+
+def grouped(change: Change) -> Grouped:
+    """Gather the machines of a change by identical before, after and warnings: two queries, whatever their number."""
+    rows = list(
+        with_parts(change)
+        .order_by()
+        .values("parts")
+        .annotate(n=Count("pk"), first=Min("position"), names=First("name", order_by="position"))
+        .order_by("first")
+    )
+    images = _images(change, [GroupRow(*row["parts"]) for row in rows])
+    groups: dict[str, Group] = {}
+    places: Counter[tuple[int, str, str, str, bool, int]] = Counter()
+    carries, categories = Carries(), set[str]()
+    noted = 0
+    for row in rows:
+        lump, number = GroupRow(*row["parts"]), row["n"]
+        image = images.get((lump.account, lump.region, placed_image(change, lump.account, lump.region)))
+        group = _group_of(change, lump, image, images.get((lump.account, lump.region, lump.image_was)))
+        group = groups.setdefault(group.key, group)
+        group.machines += number
+        group.names += row["names"][: NAMED - len(group.names)]
+        group.regions[lump.region] += number
+        group.noted.update({code: number for code in lump.codes if code in TO_NOTE})
+        noted += number * bool(lump.codes and not group.serious)
+        group.sizes_was.add(lump.size_was)
+        group.key_pairs |= {lump.key_pair} - {""}
+        categories.add(lump.category)
+        group.lumps.append(row["parts"])
+        place = (lump.account, lump.region, lump.environment, lump.account_name, lump.executes, lump.quota)
+        places[place] += number * lump.open
+        windows = lump.put_back_type == "windows" if lump.put_back_type else bool(image and image.os_type == "windows")
+        _count(carries, lump, number, windows=windows)
+    ordered = sorted(groups.values(), key=lambda group: (group.rank, group.machines, group.key))
+    machines = sum(group.machines for group in ordered)
+    in_all = sum((group.noted for group in ordered), Counter[str]())
+    common = _words([code for code, number in in_all.items() if number == machines]) if len(ordered) > 1 else []
+    said_once = {code for code, _, _ in common}
+    for group in ordered:
+        group.notes = [(why, group.noted[code]) for code, why, _ in _words(group.noted) if code not in said_once]
+    return Grouped(
+        groups=ordered,
+        machines=machines,
+        warned=sum(group.machines for group in ordered if group.serious),
+        noted=noted,
+        common=common,
+        new_systems=sorted({group.becomes for group in ordered}),
+        categories=sorted(categories),
+        sizes=sorted({group.size for group in ordered}),
+        carries=carries,
+        places=[(*place, number) for place, number in places.items()],
+    )
+
+
+def machines_of(change: Change, group: Group) -> QuerySet[Target]:
+    """Return the machines of a group, in order."""
+    return with_parts(change).filter(parts__in=group.lumps).order_by("position")
+
+
+def placed_image(change: Change, account: int, region: str) -> str:
+    """Return the id of the image that machines of this place get."""
+    image, *_ = change.images.get(f"{account}/{region}") or [change.image_id]
+    return str(image)
+
+
+def _images(change: Change, lumps: Sequence[GroupRow]) -> dict[tuple[int, str, str], Image]:
+    wanted = {lump.image_was for lump in lumps}
+    wanted |= {placed_image(change, lump.account, lump.region) for lump in lumps}
+    found = Image.objects.filter(image_id__in=wanted - {""}, account__in={lump.account for lump in lumps})
+    return {(image.account_id, image.region, image.image_id): image for image in found}
+
+
+def _group_of(change: Change, lump: GroupRow, image: Image | None, before: Image | None) -> Group:
+    """Return the group that a lump belongs to, still without machines."""
+    if before is not None:
+        was = os_label(before.os_name)
+    else:
+        was = os_label(lump.system) or ("Not known" if lump.system else lump.image_was or "Not known")
+    if lump.put_back:
+        becomes, size = f"{os_label(lump.put_back)}, as it was", lump.size_was
+    elif image is not None:
+        machine, edition = Instance(disk_size=lump.size_was), EDITIONS[lump.edition]
+        becomes, size = os_label(image.os_name), resulting_size(wish_of(change), machine, image, edition)
+    else:
+        becomes, size = change.image_id, change.disk_size or lump.size_was
+    warnings = _words([code for code in lump.codes if code not in TO_NOTE])
+    return Group(
+        key=digest([was, becomes, size, [code for code, _, _ in warnings]])[:10],
+        was=was,
+        becomes=becomes,
+        size=size,
+        warnings=warnings,
+    )
+
+
+def _words(codes: Iterable[str]) -> list[Warned]:
+    """Return these warnings with their sentences, worst first."""
+    ordered = sorted(codes, key=lambda code: ORDER.get(code, len(ORDER)))
+    return [(code, *WORDS.get(code, (code, ""))) for code in ordered]
+
+
+def _count(carries: Carries, lump: GroupRow, number: int, *, windows: bool) -> None:
+    carries.snapshot_policy += number * lump.snapshot_policy
+    carries.disk_tags += number * lump.disk_tags
+    carries.key_pair += number * bool(lump.key_pair)
+    carries.running += number * lump.running
+    carries.stopped += number * (not lump.running)
+    carries.windows += number * windows
+    carries.linux += number * (not windows)

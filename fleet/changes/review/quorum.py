@@ -1,0 +1,84 @@
+"""How many must agree: rules kept as data, settled by the check; and whether the approvals given cover exactly this."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.db import DatabaseError
+
+from fleet.changes.digests import leaf_digest, spec_digest
+from fleet.guards.gates import valid_approvals
+from fleet.lib.refused import Refused
+from fleet.models import Change, QuorumRule, Target
+
+# What the triggers of migrations 0002 and 0004 refuse, as people read it.
+SAID = {
+    "FO002": ("You had a hand in this change; somebody who had none approves it.", "forbidden"),
+    "FO003": ("The change moved while you looked. Read it once more, then decide.", "moved"),
+    "23505": ("You decided on this form a moment ago. Read the change once more.", "moved"),
+    "FO004": ("The change is no draft any more. Take it back to draft to edit it.", "moved"),
+    "FO005": ("The change moved meanwhile. Look at its present state.", "moved"),
+    "FO006": ("The change is not approved in this form. Take it back to draft and submit it again.", "moved"),
+}
+
+
+def set_approvals_needed(change: Change) -> None:
+    """Set how many approvals a change needs and which rules ask for more than one; the caller saves it.
+
+    Called by the check: a rule that is made or changed later holds for changes that are submitted later.
+    """
+    rules = fitting(change)
+    change.approvals_needed = max((rule.approvals for rule in rules), default=1)
+    change.quorum_reasons = [rule.name for rule in rules if rule.approvals > 1]
+
+
+def fitting(change: Change) -> list[QuorumRule]:
+    """Return the rules of which every condition that is set fits the change as it was checked, by name (three queries)."""
+    rules = list(QuorumRule.objects.filter(active=True).order_by("name"))
+    if not rules:
+        return []
+    places = list(change.targets.order_by().values_list("instance__account_id", "instance__environment"))
+    other_family = change.targets.filter(findings__contains=[["os_family"]]).exists()
+    scopes = set(places)
+
+    def fits(rule: QuorumRule) -> bool:
+        return (
+            (rule.machines_at_least is None or len(places) >= rule.machines_at_least)
+            and any(
+                rule.account_id in (None, account) and rule.environment in ("", environment)
+                for account, environment in scopes
+            )
+            and (other_family or not rule.os_family_change)
+            and (change.snapshot_days is None or not rule.without_snapshot)
+        )
+
+    return [rule for rule in rules if fits(rule)]
+
+
+def must_stand(change: Change, targets: Sequence[Target], now: datetime) -> None:
+    """Raise Refused unless enough approvals hold for this very form, each of which covers every one of these machines.
+
+    The caller holds the lock on the change. The database asks once more as it lets the change run.
+    """
+    approvals = list(valid_approvals(change, now))
+    if len(approvals) < max(1, change.approvals_needed) or spec_digest(change) != change.spec_digest:
+        raise Refused(SAID["FO006"][0], kind="moved")
+    approved = set.intersection(*(set(approval.leaves) for approval in approvals))
+    if any(leaf_digest(target) not in approved for target in targets):
+        raise Refused(
+            "Its machines are not the approved ones. Take it back to draft and submit it again.", kind="moved"
+        )
+    if not targets:
+        raise Refused("No machine is left in it. End the change, or take it back to draft.", kind="moved")
+
+
+@contextmanager
+def told_by_the_database() -> Iterator[None]:
+    """Turn what the triggers refuse into the sentence of a Refused. Around the transaction, or where it ends with that."""
+    try:
+        yield
+    except DatabaseError as error:
+        said = SAID.get(getattr(error.__cause__, "sqlstate", ""))
+        if said is None:
+            raise
+        raise Refused(said[0], kind=said[1]) from None

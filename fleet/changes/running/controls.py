@@ -1,0 +1,183 @@
+"""People's acts on a running change. What they set in motion is carried out by the engine."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django_q.tasks import async_task
+
+from fleet.audit.trail import event, record, record_all
+from fleet.changes.drafting.drafts import locked
+from fleet.changes.judging.images import image_of
+from fleet.changes.permissions import require
+from fleet.changes.review.quorum import must_stand, told_by_the_database
+from fleet.engine.admission import admit, close_if_ended
+from fleet.engine.handlers.returning import send_back_fields
+from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
+from fleet.engine.waves import counts_of, next_wave, open_wave, waves_of
+from fleet.guards.policy import Policy
+from fleet.guards.window import may_start
+from fleet.lib.refused import Refused
+from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, Target, User
+from fleet.vault.passwords import destroy_password
+
+
+@told_by_the_database()
+@transaction.atomic
+def start(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Start an approved change: the form must be the approved one, its machines a subset of the approved ones.
+
+    Its hours must be open and long enough, without a freeze and with the kill switch off.
+    """
+    change = locked(change_id)
+    require("start", change, actor, now)
+    targets = list(change.targets.select_related("instance", "instance__account").order_by("position"))
+    must_stand(change, targets, now)
+    if why := may_start(change, now):
+        raise Refused(why, kind="moved")
+    waves = waves_of(Policy.of(change.policy), targets)
+    Replacement.objects.bulk_create(
+        Replacement(
+            target=target,
+            change=change,
+            account=target.instance.account,
+            instance=target.instance,
+            region=target.instance.region,
+            image_id=image_of(change, target),
+            wave=wave,
+            state=ReplacementState.QUEUED,
+            entered_at=now,
+        )
+        for target, wave in zip(targets, waves, strict=True)
+    )
+    change.state, change.started_at, change.started_by = ChangeState.RUNNING, now, actor
+    change.wave_opened_at = now
+    change.save(update_fields=["state", "started_at", "started_by", "wave_opened_at"])
+    admit(change, now)
+    wake()
+    record(
+        action="change.started",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"machines": len(targets), "spec_digest": change.spec_digest},
+    )
+    return change
+
+
+@transaction.atomic
+def pause(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Start nothing new. What was not sent yet goes back to what it was, and to the queue; the rest is driven to its end."""
+    change = locked(change_id)
+    require("pause", change, actor, now)
+    change.state, change.waits_for = ChangeState.PAUSED, ""
+    change.save(update_fields=["state", "waits_for"])
+    called_back = call_back(change, now)
+    wake()
+    record(action="change.paused", actor=actor, subject=str(change), change=change, data={"called_back": called_back})
+    return change
+
+
+@transaction.atomic
+def resume(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Let a paused change go on where it was."""
+    change = locked(change_id)
+    require("resume", change, actor, now)
+    change.state = ChangeState.RUNNING
+    change.save(update_fields=["state"])
+    admit(change, now)
+    wake()
+    record(action="change.resumed", actor=actor, subject=str(change), change=change)
+    return change
+
+
+@transaction.atomic
+def promote(*, actor: User, change_id: int, now: datetime) -> Change:
+    """Open the rest after the canary, whatever it waits for: a person, or its time."""
+    change = locked(change_id)
+    require("pause", change, actor, now)
+    following = next_wave(change, counts_of(change))
+    if following is None or not (change.holds_for_person or change.hold_until):
+        raise Refused("The canary holds nothing back just now. Look at its present state.", kind="moved")
+    waited_for = "a person" if change.holds_for_person else "its time"
+    open_wave(change, following.number, now)
+    change.save(update_fields=["wave", "wave_opened_at", "hold_until", "holds_for_person"])
+    began = admit(change, now)
+    wake()
+    record(
+        action="change.promoted",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"wave": following.number, "machines": following.total, "began": began, "waited_for": waited_for},
+    )
+    return change
+
+
+@transaction.atomic
+def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
+    """End the change: what was not sent yet keeps its old system, in its former power state; the rest is driven to its end."""
+    change = locked(change_id)
+    require("cancel", change, actor, now)
+    queued = list(
+        change.replacements.select_for_update(of=("self",))
+        .filter(state=ReplacementState.QUEUED)
+        .select_related("instance")
+    )
+    Replacement.objects.filter(pk__in=[row.pk for row in queued]).update(
+        state=ReplacementState.CANCELLED,
+        outcome=Outcome.CANCELLED,
+        entered_at=now,
+        finished_at=now,
+        due_at=None,
+        note="Cancelled before it began; the old system is intact.",
+    )
+    Target.objects.filter(replacement__in=queued).update(open=False)
+    called_back = 0
+    if change.state == ChangeState.APPROVED:
+        change.targets.update(open=False)
+        change.state, change.finished_at = ChangeState.CANCELLED, now
+        change.save(update_fields=["state", "finished_at"])
+        destroy_password(change.secret, change=change, now=now, actor=actor)
+    else:
+        change.aborted_at = change.aborted_at or now
+        change.save(update_fields=["aborted_at"])
+        called_back = call_back(change, now, Outcome.CANCELLED)
+        if not queued and not called_back:
+            raise Refused(
+                "Nothing is left to end: every machine has ended, or is past the line of no return.", kind="moved"
+            )
+        close_if_ended(change, now)
+        wake()
+    events = [
+        event(action="instance.cancelled", actor=actor, subject=str(row.instance), change=change, instance=row.instance)
+        for row in queued
+    ]
+    summary = event(
+        action="change.cancelled",
+        actor=actor,
+        subject=str(change),
+        change=change,
+        data={"not_started": len(queued), "called_back": called_back},
+    )
+    record_all([*events, summary])
+    return change
+
+
+def call_back(change: Change, now: datetime, outcome: str = "") -> int:
+    """Mark what was not sent yet to go back to its former power state; return how many.
+
+    `outcome` is the end that waits there; without one it is the queue. A row that a worker holds just now is looked at
+    when it has settled: the mark alone keeps its call from leaving.
+    """
+    before_the_line = change.replacements.filter(NOTHING_SENT, state__in=BEFORE_THE_LINE)
+    rows = before_the_line.exclude(returning=True, outcome=outcome)
+    why = "the change was ended" if outcome else "the change was paused"
+    note = f"Called back before anything was sent, since {why}; the old system is intact."
+    marked_rows = rows.update(outcome=outcome, note=note, **send_back_fields(now))
+    before_the_line.filter(returning=True, leased_until=None).update(due_at=now)
+    return marked_rows
+
+
+def wake() -> None:
+    """Ring the worker's bell in the transaction that is open. A lost ring delays and never loses: the schedule rings too."""
+    async_task("fleet.worker.tick")

@@ -1,0 +1,168 @@
+"""Once more, with a new token: for a held machine whose call was sent and whose answer was lost for good.
+
+The approval is for one disk id, and so is a retry: it is open only while the machine still shows the disk that was approved.
+A machine with another disk needs a change of its own. One person asks, another one who may approve agrees; and not before no
+earlier call can land any more.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from fleet.audit.trail import record
+from fleet.changes.drafting.drafts import locked
+from fleet.changes.permissions import covers, require, scopes_of
+from fleet.changes.running.controls import wake
+from fleet.engine.graph import entering
+from fleet.lib.refused import Refused
+from fleet.lib.text import moment_utc
+from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, Role, Transition, User
+
+# The same call is repeated for 10 minutes, and the signature of the last one is good for 15 more.
+LATE_CALLS_END = timedelta(minutes=26)
+
+
+@transaction.atomic
+def ask_retry(*, actor: User, change_id: int, replacement_id: int, reason: str, now: datetime) -> Retry:
+    """Ask to send the call for a held machine once more, with a new token. It counts when another person agreed."""
+    change = locked(change_id)
+    require("settle_held", change, actor, now)
+    row = _held(change, replacement_id)
+    _must_be_open(row)
+    if not reason.strip():
+        raise Refused("Say why it should be tried once more, so that the other person can judge it.", field="reason")
+    if row.retries.filter(epoch=row.epoch + 1).exists():
+        raise Refused("A retry of this machine is asked for already. Another person agrees to it.", kind="moved")
+    retry = Retry.objects.create(
+        replacement=row,
+        epoch=row.epoch + 1,
+        disk_id=row.target.seen["disk_id"],
+        reason=reason.strip()[:400],
+        asked_by=actor,
+        asked_at=now,
+    )
+    _record("instance.retry_asked", actor, change, row, retry)
+    return retry
+
+
+@transaction.atomic
+def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) -> Replacement:
+    """Agree to a retry that somebody else asked for: the machine begins anew, with a new epoch and a new token."""
+    change = locked(change_id)
+    retry = _open(change, retry_id)
+    if not covers(actor, Role.APPROVER, scopes_of(change)):
+        raise Refused("This needs the role approver for all of its machines. Ask an administrator.", kind="forbidden")
+    if retry.asked_by_id == actor.pk:
+        raise Refused("You asked for this retry; another person agrees to it.", kind="forbidden")
+    if change.state not in (ChangeState.RUNNING, ChangeState.TRIPPED):
+        raise Refused(f"It is {change.get_state_display().lower()}. Let the change go on first.", kind="moved")
+    if change.aborted_at:
+        raise Refused(
+            "The change was ended: nothing is sent any more. Give the machine up, and draft a change for it.",
+            kind="moved",
+        )
+    row = _held(change, retry.replacement_id)
+    _must_be_open(row)
+    if row.target.seen["disk_id"] != retry.disk_id or row.epoch + 1 != retry.epoch:
+        raise Refused("The retry is about another try of this machine. Ask for a new one.", kind="moved")
+    if now < safe_from(row):
+        raise Refused(
+            f"An earlier call could still land until {moment_utc(safe_from(row), now)}. Agree after that.", kind="moved"
+        )
+    retry.agreed_by, retry.agreed_at = actor, now
+    retry.save(update_fields=["agreed_by", "agreed_at"])
+    fields = entering(row, ReplacementState.PREPARING, now) | {
+        "epoch": retry.epoch,
+        "token": "",
+        "first_sent_at": None,
+        "request_id": "",
+        "held_from": "",
+        "error_code": "",
+        "note": "It is replaced once more, as two persons agreed.",
+    }
+    Replacement.objects.filter(pk=row.pk).update(**fields, claims=0, leased_until=None, lease=row.lease + 1)
+    Transition.objects.create(
+        replacement=row,
+        at=now,
+        from_state=row.state,
+        to_state=ReplacementState.PREPARING,
+        note=str(fields["note"]),
+        lease=row.lease + 1,
+    )
+    wake()
+    _record("instance.retry_agreed", actor, change, row, retry)
+    row.refresh_from_db()
+    return row
+
+
+@transaction.atomic
+def withdraw_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) -> None:
+    """Take a retry back that nobody agreed to yet."""
+    change = locked(change_id)
+    require("settle_held", change, actor, now)
+    retry = _open(change, retry_id)
+    row = retry.replacement
+    retry.delete()
+    record(
+        action="instance.retry_withdrawn",
+        actor=actor,
+        subject=str(row.instance),
+        change=change,
+        instance=row.instance,
+        data={"epoch": retry.epoch},
+    )
+
+
+def open_retries(change: Change) -> list[Retry]:
+    """Return what was asked for and waits for another person's word, the oldest first."""
+    waiting = Retry.objects.filter(replacement__change=change, agreed_at=None, replacement__state=ReplacementState.HELD)
+    return list(waiting.select_related("replacement__instance", "asked_by").order_by("asked_at", "pk"))
+
+
+def safe_from(row: Replacement) -> datetime:
+    """Return the moment from which no call that was sent for this machine can land any more."""
+    assert row.first_sent_at is not None
+    return row.first_sent_at + LATE_CALLS_END
+
+
+def retryable(row: Replacement) -> bool:
+    """Say whether a retry can be asked for: held, sent, never answered, and the approved disk still shows."""
+    sent = row.first_sent_at is not None and not row.new_disk_id
+    return row.state == ReplacementState.HELD and sent and row.instance.disk_id == row.target.seen["disk_id"]
+
+
+def _must_be_open(row: Replacement) -> None:
+    if row.first_sent_at is None:
+        raise Refused("Nothing was sent for this machine: press Look again, it needs no retry.", kind="moved")
+    if not retryable(row):
+        raise Refused(
+            "Its disk is not the one that was approved, so that no retry is possible. Give it up, and draft a change for it.",
+            kind="moved",
+        )
+
+
+def _held(change: Change, replacement_id: int) -> Replacement:
+    rows = change.replacements.select_for_update(of=("self",), no_key=True).filter(state=ReplacementState.HELD)
+    row = rows.select_related("instance", "target", "change").filter(pk=replacement_id).first()
+    if row is None:
+        raise Refused("This machine is no longer held. Look at its present state.", kind="moved")
+    return row
+
+
+def _open(change: Change, retry_id: int) -> Retry:
+    waiting = Retry.objects.filter(replacement__change=change, agreed_at=None)
+    retry = waiting.select_related("replacement__instance").filter(pk=retry_id).first()
+    if retry is None:
+        raise Refused("This retry is no longer open. Look at the machine's present state.", kind="moved")
+    return retry
+
+
+def _record(action: str, actor: User, change: Change, row: Replacement, retry: Retry) -> None:
+    record(
+        action=action,
+        actor=actor,
+        subject=str(row.instance),
+        change=change,
+        instance=row.instance,
+        data={"epoch": retry.epoch, "disk": retry.disk_id, "reason": retry.reason, "lost_call": str(row.first_sent_at)},
+    )

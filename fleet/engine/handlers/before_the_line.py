@@ -1,0 +1,98 @@
+"""Before the line of no return: look, and stop. Nothing here can lose anything."""
+
+from datetime import datetime, timedelta
+
+from fleet.engine.batch import Batch
+from fleet.engine.handlers.power import ask_to_stop
+from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, ended
+from fleet.engine.route import onward
+from fleet.guards.policy import Policy
+from fleet.inventory.reading import Reading
+from fleet.models import Outcome, Replacement
+
+ASK_AGAIN = timedelta(seconds=60)
+
+
+def drift(row: Replacement, reading: Reading) -> str:
+    """Say how the machine differs from what was approved, or nothing where it does not."""
+    seen = row.target.seen
+    if reading.disk_id != seen["disk_id"]:
+        return f"Its system disk is {reading.disk_id or 'gone'}; {seen['disk_id']} was approved."
+    if reading.disk_size != seen["size"]:
+        return f"Its system disk has {reading.disk_size} GiB; it had {seen['size']} when it was approved."
+    return ""
+
+
+def gone(row: Replacement) -> Move:
+    return ended(
+        Outcome.FAILED_UNTOUCHED,
+        "The machine no longer exists; we did not touch it.",
+        code="InvalidInstanceId.NotFound",
+    )
+
+
+def preparing(batch: Batch) -> dict[int, Result]:
+    """Make sure that the machine is the approved one, and write down what its disk carries."""
+    return {row.pk: _prepare(row, batch.reading(row), batch) for row in batch.rows}
+
+
+def _prepare(row: Replacement, reading: Reading, batch: Batch) -> Result:
+    if not reading.exists:
+        return gone(row)
+    if difference := drift(row, reading):
+        return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
+    if "security" in reading.locks:
+        return end_and_start_again(
+            row,
+            Outcome.FAILED_UNTOUCHED,
+            "Locked by the provider for security.",
+            code="InstanceLockedForSecurity",
+        )
+    if reading.snapshot_running:
+        return Wait(max(5.0, batch.pace(row)), "A snapshot of its disk is being made.")
+    if reading.status not in ("Running", "Stopped"):
+        return Wait(batch.pace(row), f"It is {reading.status.lower()}; it is looked at again.")
+    if row.was_running is None:  # a retry comes here with a machine that we stopped: what it was before still holds
+        row.was_running = reading.status == "Running"
+    fields = {
+        "was_running": row.was_running,
+        "carried": {
+            "snapshot_policy": reading.snapshot_policy,
+            "disk_tags": reading.disk_tags,
+            "key_pair": reading.key_pair,
+        },
+    }
+    return Move(onward(row, State.PREPARING), f"It is the approved machine, and {reading.status.lower()}.", fields)
+
+
+def stopping(batch: Batch) -> dict[int, Result]:
+    """Make it true that the machine is stopped; by force, where the policy says so, after its time for stopping by itself."""
+    results: dict[int, Result] = {}
+    to_ask: list[Replacement] = []
+    to_force: list[Replacement] = []
+    for row in batch.rows:
+        reading = batch.reading(row)
+        if not reading.exists:
+            results[row.pk] = gone(row)
+        elif difference := drift(row, reading):
+            results[row.pk] = end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
+        elif reading.status == "Stopped":
+            results[row.pk] = Move(onward(row, State.STOPPING), "It has stopped.")
+        elif _its_time_is_over(row, batch.now):
+            to_force.append(row)
+        elif reading.status == "Running" and (row.asked_at is None or batch.now - row.asked_at > ASK_AGAIN):
+            to_ask.append(row)
+        else:
+            results[row.pk] = Wait(batch.pace(row), "It was asked to stop.")
+    if to_ask:
+        results |= ask_to_stop(batch, to_ask)
+    if to_force:
+        results |= ask_to_stop(batch, to_force, force=True)
+    return results
+
+
+def _its_time_is_over(row: Replacement, now: datetime) -> bool:
+    minutes = Policy.of(row.change.policy).force_stop_minutes
+    if row.asked_at is None:
+        return False  # nobody has asked it gracefully yet, however long it waited for that
+    return bool(minutes) and not row.forced and now - row.entered_at >= timedelta(minutes=minutes)

@@ -1,0 +1,259 @@
+"""The irreversible call itself: gates, quota, intent, call, and what its answer means (`protocol.judge`)."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from fleet.audit.trail import record_all
+from fleet.cloud import CloudError, ReplaceAnswer, Retryability
+from fleet.cloud.transport import REPLACE_TIMEOUT
+from fleet.engine.batch import Batch, machine_event, retry_after
+from fleet.engine.handlers.returning import send_back_fields
+from fleet.engine.protocol import After, Answer, judge, may_leave
+from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, hold_for_person
+from fleet.guards.gates import approved_leaves, closed, passing
+from fleet.guards.kill_switch import pressed
+from fleet.guards.window import may_begin
+from fleet.inventory.quota import take, used
+from fleet.lib.canonical import digest
+from fleet.lib.secret import SealBroken, Secret
+from fleet.models import Account, AuditEvent, Change, ChangeState, Login, Outcome, Replacement
+from fleet.vault.passwords import open_password
+
+ACTION = "ReplaceSystemDisk"
+GATE_CLOSED = "FleetOS.GateClosed"
+THREADS = 8
+REFUSALS = {
+    "IdempotentParameterMismatch": Answer.TOKEN_TAKEN,
+    "IdempotenceParamNotMatch": Answer.TOKEN_TAKEN,
+    "InvalidIdempotenceParameter.Mismatch": Answer.TOKEN_TAKEN,
+    "DiskCreatingSnapshot": Answer.NOT_NOW,
+    "IncorrectDiskStatus.CreatingSnapshot": Answer.NOT_NOW,
+    "IncorrectInstanceStatus": Answer.NOT_STOPPED,
+}
+
+
+def token_of(row: Replacement) -> str:
+    """Return the ClientToken, made from the replacement and its epoch: 40 ASCII characters of the 64 allowed."""
+    return digest(["ReplaceSystemDisk", row.pk, row.target_id, row.epoch])[:40]
+
+
+def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
+    """Send the call for each of these machines that every gate lets through; say what came of each."""
+    results: dict[int, Result] = {}
+    cleared: list[Replacement] = []
+    for change_rows in _by_change(rows):
+        open_rows, stopped = _through_the_gates(batch, change_rows)
+        results |= stopped
+        cleared += open_rows
+    now = batch.clock.now()
+    granted = take(batch.account, batch.region, ACTION, wanted=len(cleared), limit=batch.account.replace_quota, now=now)
+    for row in cleared[granted:]:
+        opens = next_minute(now) - now
+        results[row.pk] = Wait(
+            opens.total_seconds(), "The quota of this minute is used up; it goes on in the next one."
+        )
+    first_time = {row.pk for row in cleared if row.first_sent_at is None}
+    intended = _commit_intent(cleared[:granted], batch.now)
+    answers = _call_all(batch, intended)
+    return results | {row.pk: judged(row, answers[row.pk], batch, first_time=row.pk in first_time) for row in intended}
+
+
+def next_minute(now: datetime) -> datetime:
+    """Return when the next window of the quota opens; a moment later, so that no clock stands before it."""
+    return now.replace(second=0, microsecond=0) + timedelta(seconds=60.2)
+
+
+def next_minute_if_full(account_id: int, region: str, now: datetime) -> datetime | None:
+    """Return when calls may go out again where this minute's are used up, else None."""
+    account = Account.objects.get(pk=account_id)
+    return next_minute(now) if used(account, region, ACTION, now=now) >= account.replace_quota else None
+
+
+def _by_change(rows: list[Replacement]) -> Iterable[list[Replacement]]:
+    grouped: dict[int, list[Replacement]] = {}
+    for row in rows:
+        grouped.setdefault(row.change_id, []).append(row)
+    return grouped.values()
+
+
+def _through_the_gates(batch: Batch, rows: list[Replacement]) -> tuple[list[Replacement], dict[int, Result]]:
+    # Read now, and not with the claim: a gate may have closed in between.
+    now = batch.clock.now()
+    change = Change.objects.get(pk=rows[0].change_id)
+    account = Account.objects.get(pk=batch.account.pk)
+    leaves = approved_leaves(change, now)
+    stopped: dict[int, Result] = {}
+    for row in rows:
+        reading = batch.reading(row)
+        # As the cloud shows them now, and not as the mirror had them when the row was claimed.
+        row.instance.tags = dict(reading.tags)
+        if reading.locks and row.first_sent_at is None:
+            said = f"The provider has locked it ({', '.join(reading.locks)}). Its disk was not touched."
+            code = "InstanceLockedForSecurity" if "security" in reading.locks else ""
+            stopped[row.pk] = end_and_start_again(row, Outcome.FAILED_UNTOUCHED, said, code=code)
+        elif why := closed(row, change, account, leaves, now):
+            stopped[row.pk] = _stopped(row, change, why, now)
+        elif change.aborted_at and row.first_sent_at is None:
+            stopped[row.pk] = _back(row, "The change was ended.", batch.now)
+        elif change.state == ChangeState.PAUSED and row.first_sent_at is None:
+            stopped[row.pk] = _back(row, "The change is paused.", batch.now)
+    return [row for row in rows if row.pk not in stopped], stopped
+
+
+def _stopped(row: Replacement, change: Change, why: str, now: datetime) -> Result:
+    """What passes, or keeps the whole change waiting, sends an untouched machine back; anything else goes to a person."""
+    if row.first_sent_at is not None:
+        said = f"Not sent again: {why} The answer to the earlier call was lost; its disk was still the old one."
+        return hold_for_person(row, said, code=GATE_CLOSED)
+    if passing(row, change, now) or may_begin(change, now):
+        return _back(row, why, now)
+    said = f"Not replaced: {why} The old system is intact, and the machine is stopped."
+    return hold_for_person(row, said, code=GATE_CLOSED)
+
+
+def _back(row: Replacement, why: str, now: datetime) -> Wait:
+    return Wait(0, f"Not replaced now: {why} It goes back to what it was.", send_back_fields(now))
+
+
+@transaction.atomic
+def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
+    """Put token and time of the first sending on disk before anything leaves.
+
+    A row that was overtaken, or called back, drops out.
+    """
+    intended, events = [], []
+    for row in rows:
+        first = row.first_sent_at is None
+        row.token = row.token or token_of(row)
+        row.first_sent_at = row.first_sent_at or now
+        mine = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=State.REPLACING, returning=False)
+        kept = mine.update(token=row.token, first_sent_at=row.first_sent_at)
+        if kept:
+            intended.append(row)
+            if first:
+                events.append(
+                    machine_event(row, "instance.intended", old_disk=row.target.seen["disk_id"], client_token=row.token)
+                )
+    record_all(events)
+    return intended
+
+
+def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer | CloudError | str]:
+    """Call for each row from a bounded pool of threads. Threads touch the cloud alone, never the database."""
+    answers: dict[int, ReplaceAnswer | CloudError | str] = {}
+    passwords: dict[int, Secret | None] = {}
+    for row in rows:
+        try:
+            if row.change_id not in passwords:
+                passwords[row.change_id] = open_password(row.change)
+        except SealBroken as broken:
+            answers[row.pk] = str(broken)
+    ready = [row for row in rows if row.pk not in answers]
+    oldest = min((batch.reading(row).read_at for row in ready), default=batch.now)
+    read_at = time.monotonic() - max(0.0, (batch.clock.now() - oldest).total_seconds())
+
+    def call(row: Replacement) -> ReplaceAnswer | CloudError | str:
+        age = time.monotonic() - read_at
+        if not may_leave(reading_age=age, lease_left=batch.lease_left(), call_timeout=REPLACE_TIMEOUT):
+            return ""
+        change = row.change
+        try:
+            return batch.client.replace_system_disk(
+                instance_id=row.instance.instance_id,
+                image_id=row.image_id,
+                size=change.disk_size,
+                key_pair=change.key_pair if change.login == Login.KEY_PAIR else "",
+                password=passwords[row.change_id],
+                password_inherit=change.login == Login.IMAGE,
+                security_enhancement=change.security_enhancement or None,
+                client_token=row.token,
+            )
+        except CloudError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for start in range(0, len(ready), THREADS):
+            some = ready[start : start + THREADS]
+            # Asked for again between calls: a press of the kill switch stops what has not left yet.
+            stopped = pressed(batch.account.pk, batch.region)
+            said = [""] * len(some) if stopped else pool.map(call, some)
+            answers |= dict(zip([row.pk for row in some], said, strict=True))
+    return answers
+
+
+def judged(row: Replacement, answer: ReplaceAnswer | CloudError | str, batch: Batch, *, first_time: bool) -> Result:
+    """Say what follows from an answer, an error, or words (empty: too late) where nothing left; see `protocol.judge`."""
+    verdict = judge(_kind(answer), first=first_time)
+    fields: dict[str, object] = {} if verdict.intent_stands else {"first_sent_at": None}
+    if isinstance(answer, ReplaceAnswer):
+        return _replaced(row, answer, batch.pace(row, since=batch.now))
+    if isinstance(answer, CloudError):
+        return _not_replaced(row, answer, verdict.then, fields, batch.now)
+    # Nothing left this process: an intent that was made just now is taken back.
+    if verdict.then is After.HOLD:
+        why = f"{answer}. Set the password anew in a copy of the change."
+        said = (
+            f"Not replaced: {why}" if first_time else f"Not sent again: {why} The answer to the earlier call was lost."
+        )
+        return _with(hold_for_person(row, said), fields)
+    return Wait(0, "The reading was too old to act on; it is read again.", fields)
+
+
+def _kind(answer: ReplaceAnswer | CloudError | str) -> Answer:
+    if isinstance(answer, ReplaceAnswer):
+        return Answer.DISK
+    if isinstance(answer, str):
+        return Answer.CANNOT_SEND if answer else Answer.NOT_SENT
+    if answer.verdict is Retryability.WAIT:
+        return Answer.THROTTLED
+    if answer.verdict is Retryability.REFUSED:
+        return REFUSALS.get(answer.code, Answer.REFUSED)
+    # Also where the cloud says that this token is being worked on: then a call of ours was accepted.
+    return Answer.UNCLEAR
+
+
+def _replaced(row: Replacement, answer: ReplaceAnswer, soon: float) -> Wait:
+    done = machine_event(
+        row,
+        "instance.disk_replaced",
+        request_id=answer.request_id,
+        old_disk=row.target.seen["disk_id"],
+        new_disk=answer.disk_id,
+        image=row.image_id,
+        size=row.change.disk_size,
+    )
+    fields = {"new_disk_id": answer.disk_id, "request_id": answer.request_id, "error_code": ""}
+    return Wait(soon, "The new disk is being made.", fields, [done])
+
+
+def _not_replaced(row: Replacement, error: CloudError, then: After, fields: dict[str, object], now: datetime) -> Result:
+    said = {"code": error.code, "http_status": error.http_status}
+    if again := retry_after(error, now):
+        # Throttled is not accepted: only an answer that leaves it open is a lost one.
+        action = "instance.call_refused" if error.verdict is Retryability.WAIT else "instance.answer_lost"
+        event = machine_event(row, action, request_id=error.request_id, **said)
+        return Wait(again.seconds, again.note, fields | {"error_code": error.code}, [event])
+    refused = machine_event(row, "instance.call_refused", request_id=error.request_id, **said)
+    match then:
+        case After.LOOK_AGAIN:
+            return Wait(15, "A snapshot of its disk is being made.", fields | {"error_code": error.code}, [refused])
+        case After.STOP:
+            taken_back = fields | {"error_code": error.code, "asked_at": None}
+            return Move(State.STOPPING, "It was not stopped any more.", taken_back, [refused])
+        case After.END:
+            why = f"The cloud refused: {error.message}"
+            return _with(end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=error.code), fields, [refused])
+    if _kind(error) is Answer.TOKEN_TAKEN:
+        why = "The cloud knows this token with other parameters."
+    else:
+        why = f"The answer to an earlier call was lost, and now the cloud refuses: {error.message}"
+    return hold_for_person(row, why, code=error.code, events=[refused])
+
+
+def _with(move: Move, fields: dict[str, object], events: list[AuditEvent] | None = None) -> Move:
+    return replace(move, fields=fields | move.fields, events=[*(events or []), *move.events])

@@ -1,0 +1,101 @@
+"""Steps of a policy before and after a replacement: a command on the machine, or a webhook; each says good, bad, or nothing.
+
+Before: bad leaves the machine untouched. After: bad counts as failed, with the new disk in place. Without a verdict in time
+it is inconclusive, which is neither: the machine is held, nothing new begins, and a person says what it was.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from fleet.engine.batch import Batch
+from fleet.engine.handlers.after_the_line import succeeded
+from fleet.engine.handlers.before_the_line import drift, gone
+from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, ended, hold_for_person
+from fleet.engine.route import onward, step_of
+from fleet.engine.steps import commands, webhooks
+from fleet.engine.steps.verdict import StepReport, StepVerdict
+from fleet.guards.policy import PolicyStep
+from fleet.inventory.reading import Reading
+from fleet.models import Outcome, Replacement
+
+INCONCLUSIVE = "Inconclusive"
+
+
+def before(batch: Batch) -> dict[int, Result]:
+    """Make it true that the step before said good of each machine."""
+    return _handle(batch, State.BEFORE)
+
+
+def after(batch: Batch) -> dict[int, Result]:
+    """Make it true that the step after said good of each machine: it serves."""
+    return _handle(batch, State.AFTER)
+
+
+def _handle(batch: Batch, state: State) -> dict[int, Result]:
+    results: dict[int, Result] = {}
+    asked: dict[str, list[Replacement]] = {"command": [], "webhook": []}
+    steps: dict[int, PolicyStep] = {}
+    for row in batch.rows:
+        step = step_of(row, state)
+        if wrong := _changed(row, batch.reading(row), state):
+            results[row.pk] = wrong
+        elif step is None:
+            results[row.pk] = _good(row, state, StepReport(StepVerdict.GOOD, "Nothing is asked of it."))
+        else:
+            asked[step.kind].append(row)
+            steps[row.pk] = step
+    said: dict[int, StepReport] = {}
+    if asked["command"]:
+        said |= commands.ask(batch, asked["command"], state)
+    if asked["webhook"]:
+        said |= webhooks.ask(batch, asked["webhook"], state)
+    rows = {row.pk: row for row in batch.rows}
+    return results | {pk: _conclude(rows[pk], state, steps[pk], one, batch) for pk, one in said.items()}
+
+
+def _changed(row: Replacement, reading: Reading, state: State) -> Move | None:
+    if state is State.AFTER:
+        if reading.exists and reading.disk_id == row.new_disk_id:
+            return None
+        return hold_for_person(row, f"Its system disk is {reading.disk_id or 'gone'}; our call made {row.new_disk_id}.")
+    if not reading.exists:
+        return gone(row)
+    difference = drift(row, reading)
+    return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference) if difference else None
+
+
+def _conclude(row: Replacement, state: State, step: PolicyStep, said: StepReport, batch: Batch) -> Result:
+    match said.word:
+        case StepVerdict.GOOD:
+            return _good(row, state, said)
+        case StepVerdict.BAD:
+            return _bad(row, state, said)
+        case StepVerdict.UNKNOWN if state is State.BEFORE and said.code:
+            # Refused by the cloud: the machine is not ready to be touched, and certainly was not.
+            return _bad(row, state, said)
+        case StepVerdict.UNKNOWN:
+            return _with(hold_for_person(row, said.words, code=INCONCLUSIVE), said)
+    if batch.now - row.entered_at > timedelta(seconds=step.timeout):
+        why = f"No verdict in {step.timeout:,} s. {said.words}"
+        return _with(hold_for_person(row, why, code=INCONCLUSIVE), said)
+    return Wait(said.seconds, said.words, said.fields, said.events)
+
+
+def _good(row: Replacement, state: State, said: StepReport) -> Move:
+    if state is State.AFTER:
+        return succeeded(row, f"It serves. {said.words}", said.events)
+    return _with(Move(onward(row, State.BEFORE), said.words), said)
+
+
+def _bad(row: Replacement, state: State, said: StepReport) -> Move:
+    if state is State.BEFORE:
+        why = f"The step before failed: {said.words} The machine was not touched."
+        return _with(
+            end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=said.code or "BeforeStepFailed"), said
+        )
+    why = f"The new disk is in place, and the step after failed: {said.words}"
+    return _with(ended(Outcome.FAILED_REPLACED, why, code="AfterStepFailed"), said)
+
+
+def _with(move: Move, said: StepReport) -> Move:
+    return replace(move, events=[*said.events, *move.events])

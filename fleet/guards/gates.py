@@ -1,0 +1,89 @@
+"""What must hold for one machine at the moment of the irreversible call. Every gate fails closed."""
+
+import logging
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from fleet.guards import calendars, kill_switch
+from fleet.models import Account, Approval, Change, ChangeState, Contributor, Decision, MachineLock, Replacement
+
+logger = logging.getLogger(__name__)
+DRIVING = frozenset({ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED})
+
+
+def closed(row: Replacement, change: Change, account: Account, leaves: frozenset[str], now: datetime) -> str:
+    """Return the sentence that says which gate is closed for this machine, or nothing where all are open.
+
+    `change` and `account` are read from the database a moment before; `leaves` are those that every valid approval signed.
+    """
+    if change.state not in DRIVING:
+        return f"The change is {change.get_state_display().lower()}."
+    if not account.executes:
+        return f"The account {account} is in observe: nothing is changed in it."
+    if not account.guard_lifted and row.instance.tags.get("fleet-os") != "allowed":
+        return "The machine does not carry the tag fleet-os=allowed, and this account is guarded."
+    if change.approved_until is None or change.approved_until <= now:
+        return "The approval has expired."
+    if row.target.leaf_digest not in leaves:
+        return "No valid approval covers this machine with this disk."
+    return passing(row, change, now)
+
+
+def passing(row: Replacement, change: Change, now: datetime) -> str:
+    """Return why this machine has to wait, where that passes by itself or a person ends it: kill switch, hours, freeze, lock.
+
+    Such a machine can be brought back to the queue. What cannot be read counts as closed. Four queries, made now.
+    """
+    try:
+        return kill_switch.pressed(row.account_id, row.region) or _out_of_hours(row, change, now) or _locked(row, now)
+    except Exception:
+        # A database that does not answer, an entry that nobody foresaw: whatever it is, nothing is sent.
+        logger.exception("The gates of replacement %d could not be read", row.pk)
+        return "Calendars and kill switch could not be read."
+
+
+def approved_leaves(change: Change, now: datetime) -> frozenset[str]:
+    """Return the leaves that every valid approval of the change's present form signed; none with too few approvals."""
+    signed = [frozenset(leaves) for leaves in valid_approvals(change, now).values_list("leaves", flat=True)]
+    if len(signed) < max(1, change.approvals_needed):
+        return frozenset()
+    return frozenset.intersection(*signed)
+
+
+def valid_approvals(change: Change, now: datetime) -> QuerySet[Approval]:
+    """Return the approvals that count for the present form of a change."""
+    return change.approvals.filter(counting(change, now))
+
+
+def counting(change: Change, now: datetime) -> Q:
+    """Return what an approval that counts is: of this revision, round and digest, not void, not expired, without a hand in it."""
+    contributors = Contributor.objects.filter(change=change).values("user")
+    return Q(
+        ~Q(reviewer__in=contributors),
+        ~Q(reviewer=change.author_id),
+        decision=Decision.APPROVE,
+        revision=change.revision,
+        round=change.round,
+        spec_digest=change.spec_digest,
+        voided_at=None,
+        expires_at__gt=now,
+    )
+
+
+def _out_of_hours(row: Replacement, change: Change, now: datetime) -> str:
+    scope = (row.account_id, row.region, row.instance.environment)
+    return calendars.closed_for(
+        scope, now, named=change.calendar_id, not_before=change.not_before, not_after=change.not_after
+    )
+
+
+def _locked(row: Replacement, now: datetime) -> str:
+    lock = (
+        MachineLock.objects.filter(
+            Q(expires_at=None) | Q(expires_at__gt=now), instance=row.instance_id, released_at=None
+        )
+        .select_related("owner")
+        .first()
+    )
+    return f"{lock.owner} locked the machine: {lock.reason.rstrip('.')}." if lock else ""

@@ -1,0 +1,184 @@
+"""The right side of a draft: what follows from the choices at the left, machine by machine and for the whole rollout."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet.changes.drafting.rollout import Rollout, rollout_of, spread_of
+from fleet.changes.judging.images import Place
+from fleet.changes.judging.judgement import Cause, DraftJudgement
+from fleet.changes.judging.refusals import DiskRequest
+from fleet.guards.policy import Policy
+from fleet.lib.canonical import digest
+from fleet.lib.text import count
+from fleet.models import Change
+from fleet.web.change.draft.form import DraftForm
+from fleet.web.change.draft.places import places_table
+from fleet.web.change.draft.rollout_form import IN_STEPS, IN_WAVES
+from fleet.web.change.draft.size_ruler import Disks, disks
+from fleet.web.change.draft.window_form import IN_WINDOW
+
+# Warnings that a person may well cure by leaving the machines out.
+LEAVE = frozenset({"same_image", "protected", "replaced_lately"})
+ALL_BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Many machines, one reason; `ref` names it when they are left out, `repairs` are values of a field that cure it."""
+
+    machines: int
+    why: str
+    do: str
+    code: str
+    ref: str
+    repairs: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A folded part of the form: what stands in it in one line, and whether it must be open since a field has a fault."""
+
+    name: str
+    line: str
+    open: bool
+
+
+def follows_context(change: Change, form: DraftForm, plan: DraftJudgement, now: datetime) -> dict[str, Any]:
+    """Return what the right side shows: counts, reasons, sizes, login, waves, worst case, and what is still missing."""
+    wish = form.wish()
+    drawn = disks(plan, wish)
+    windows = sum(kind.machines for kind in plan.kinds if kind.image and kind.image.os_type == "windows")
+    policy = form.policy()
+    rolled = rollout(change, form, plan, policy)
+    return {
+        "change": change,
+        "form": form,
+        "plan": plan,
+        "wish": wish,
+        "judged": bool(wish.image_id or change.undoes_id),
+        "now": now,
+        "disks": drawn,
+        "reasons": [_reason(cause, drawn, wish) for cause in plan.refused],
+        "warnings": [_warning(cause) for cause in plan.warned_of],
+        "all_blocked": ALL_BLOCKED if len(plan.refused) > 1 and plan.blocked < plan.total else "",
+        "policy": policy,
+        "rollout": rolled,
+        "unblocked": plan.total - plan.blocked,
+        "nth": policy.failures_allowed + 1,
+        "snapshot_days": form.snapshot_days_asked(),
+        "windows": windows,
+        "linux": plan.total - windows,
+        "missing": list(_missing(form)),
+        "seen_at": plan.seen_at or now,
+        "takes": said_of(rolled),
+        "folds": _folds(form, policy),
+        "places": places_table(plan, wish.by_hand, form.offers.accounts),
+    }
+
+
+def rollout(change: Change, form: DraftForm, plan: DraftJudgement, policy: Policy) -> Rollout:
+    """Resolve the policy for the machines that are not blocked, or for all where all are."""
+    blocked = [pk for cause in plan.refused for pk in cause.targets] if plan.blocked < plan.total else []
+    machines = plan.total - len(blocked)
+    domains = spread_of(change, policy.spread_tag, without=blocked) if policy.spread_tag else [""] * machines
+    where: Counter[Place] = Counter()
+    for kind in plan.kinds:
+        where[(kind.machine.account, kind.machine.region)] += kind.machines
+    # The quota is one of each account and region: the fullest place takes longest.
+    quotas = form.offers.quotas
+    longest = max((number / max(1, quotas[place[0]]) for place, number in where.items()), default=1.0)
+    return rollout_of(
+        policy,
+        domains=domains,
+        seconds=form.offers.seconds,
+        snapshot=form.snapshot_days_asked() is not None,
+        imaging=change.undoes_id is not None,
+        a_minute=max(1, round(plan.total / longest)),
+    )
+
+
+def _folds(form: DraftForm, policy: Policy) -> dict[str, Fold]:
+    """Say in one line each what stands in a part that is folded."""
+    waves = {
+        "at_once": "then all at once" if policy.canary else "all at once",
+        "ramp": "then 1, 2, 4 and so on" if policy.canary else "1, 2, 4 and so on",
+        "fixed": f"{'then ' if policy.canary else ''}waves of {policy.wave_size:,}",
+    }[policy.growth]
+    canary = f"a canary of {policy.canary:,}" if policy.canary else "no canary"
+    hold = {"timed": f", held for {policy.hold_minutes:,} min", "person": ", held until a person says go on"}
+    parts = [f"{canary}{hold.get(policy.hold, '') if policy.canary else ''}", waves]
+    parts += [f"spread by {policy.spread_tag}"] if policy.spread_tag else []
+    steps = [f"{step.kind} {name}" for name, step in (("before", policy.before), ("after", policy.after)) if step]
+    names = dict(form.offers.calendars)
+    chosen, begin, end = form.calendar_id(), form.window_of("not_before"), form.window_of("not_after")
+    window = [f"while “{names.get(chosen, 'a calendar')}” is open"] if chosen else []
+    window += [f"not before {begin:%d %b %Y %H:%M}"] if begin else []
+    window += [f"not after {end:%d %b %Y %H:%M}"] if end else []
+    lines = {
+        "waves": (", ".join(parts), IN_WAVES),
+        "steps": (", ".join(steps) or "none", IN_STEPS),
+        "window": (", ".join(window) or "any time", IN_WINDOW),
+    }
+    return {name: Fold(name, line, bool(fields & form.errors.keys())) for name, (line, fields) in lines.items()}
+
+
+def _missing(form: DraftForm) -> Iterator[str]:
+    """Name what a submit would still ask for."""
+    kept = form.settings()
+    words = {"image_id": "an image", "title": "a title", "reason": "a reason"}
+    if form.change.undoes_id:
+        del words["image_id"]
+    yield from (word for name, word in words.items() if not getattr(kept, name).strip())
+    if kept.login == "key_pair" and not kept.key_pair:
+        yield "a key pair"
+    if kept.login == "password" and not form.wish().has_password:
+        yield "a password"
+
+
+def _reason(cause: Cause, drawn: Disks, wish: DiskRequest) -> Reason:
+    problem = cause.problem
+    if problem.field == "key_pair" and not wish.key_pair:
+        return Reason(cause.machines, "No key pair is chosen", "Choose one, or another way to sign in.", "", "", [])
+    repairs = []
+    if problem.field == "disk_size":
+        least = drawn.least
+        if drawn.any_allowed and problem.code != "InvalidSystemDiskSize.MoreThanMaxSize":
+            repairs.append(("disk_size", str(least), f"Use {least:,} GiB for all"))
+        repairs.append(("disk_size", "", "Let every disk keep its size"))
+    do = problem.do
+    if problem.field == "disk_size" and not drawn.any_allowed:
+        do = drawn.allowed
+    elif problem.code == "InvalidSystemDiskSize.ValueNotSupported" and cause.machines > 1:
+        most = cause.sizes[-1]
+        do = f"They have up to {most:,} GiB now. Enter {most:,} or more, or let every disk keep its size."
+    return Reason(cause.machines, problem.why.rstrip("."), do, problem.api_code, ref_of(cause), repairs)
+
+
+def _warning(cause: Cause) -> Reason:
+    problem = cause.problem
+    ref = ref_of(cause) if problem.code in LEAVE else ""
+    return Reason(cause.machines, problem.why, problem.do, "", ref, [])
+
+
+def ref_of(cause: Cause) -> str:
+    """Return the name of a reason in a form: the code, and what tells two sentences of one code apart."""
+    return f"{cause.problem.code} {digest(cause.problem.why)[:8]}"
+
+
+def meant_by(ref: str, plan: DraftJudgement) -> dict[int, tuple[str, str]]:
+    """Return the targets that a reason names, each with code and sentence; `blocked` names all that are blocked."""
+    causes = list(plan.refused)
+    if ref != ALL_BLOCKED:
+        causes = [one for one in (*causes, *plan.warned_of) if ref in (one.problem.code, ref_of(one))]
+    return {pk: (one.problem.code, one.problem.why) for one in causes for pk in one.targets}
+
+
+def said_of(rolled: Rollout) -> str:
+    """Return how long it will take, in words."""
+    seconds = rolled.seconds
+    if seconds < 7200:
+        return f"about {count(max(1, round(seconds / 60)), 'minute')}"
+    return f"about {seconds / 3600:.1f} hours"

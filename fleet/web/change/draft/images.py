@@ -1,0 +1,189 @@
+"""The image picker of a draft: only what is in the machines' regions, most useful first."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Case, Func, TextField, Value, When
+
+from fleet.changes.judging.images import USABLE, Place, matched
+from fleet.changes.judging.judgement import AlikeMachines
+from fleet.changes.judging.refusals import runs_on
+from fleet.inventory.lifecycle import end_of_life, os_label
+from fleet.models import Image
+
+SHOWN = 8
+OWNERS = {"system": "public", "self": "your own", "others": "shared", "marketplace": "marketplace"}
+RANKS = {owner: place for place, owner in enumerate(OWNERS)}
+ARCHITECTURES = {"x86_64": "x86", "arm64": "Arm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One image as it can be chosen. `fits` counts the machines of the draft that it can run on; sizes are GiB.
+
+    `copies` says how many other ids it goes by in other places; `deprecated` that its maker advises against it.
+    """
+
+    image_id: str
+    name: str
+    label: str
+    os_name: str
+    windows: bool
+    size: int
+    architecture: str
+    owner: str
+    ends: date | None
+    ended: bool
+    fits: int
+    machines: int
+    present: int
+    copies: int = 0
+    deprecated: bool = False
+
+    @property
+    def fits_all(self) -> bool:
+        return self.fits == self.machines
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """The images that are shown, how many more match, and the image that is chosen now."""
+
+    choices: list[Choice]
+    more: int
+    q: str
+    chosen: str
+
+
+def picker(*, kinds: Iterable[AlikeMachines], q: str, chosen: str, today: date) -> Picker:
+    """Return the images that fit the search, the chosen one first if it does not; one query.
+
+    A deprecated image can still be used: one that is chosen stays, and none is offered anew.
+    """
+    machines = Machines()
+    for kind in kinds:
+        machines.add(kind)
+    places = set(machines.places)
+    rows = Image.objects.present().filter(account__in={account for account, _ in places}, status__in=USABLE)
+    types = sorted({kind for _, _, kind, _ in machines.kinds})
+    found: dict[str, list[Image]] = {}
+    named: dict[str, list[Image]] = {}
+    for image in rows.annotate(supported=_among(types)).defer("platform", "product_code", "supported_types"):
+        if (image.account_id, image.region) in places:
+            found.setdefault(image.image_id, []).append(image)
+            if image.owner == "self" and image.name:
+                named.setdefault(image.name, []).append(image)
+    words = q.lower().split()
+    choices, copies = [], set()
+    for images in sorted(found.values(), key=lambda images: (images[0].image_id != chosen, images[0].image_id)):
+        image = images[0]
+        offered = any(one.status == "Available" for one in images) and all(word in _searched(image) for word in words)
+        if image.image_id != chosen and not offered:
+            continue
+        around = images if len(images) == len(places) else images + named.get(image.name, [])
+        placed = {place: one.image for place, one in matched(image.image_id, places, {}, around).items() if one.image}
+        if image.image_id in copies:
+            continue  # the equal of one that is offered
+        copies |= {one.image_id for one in placed.values() if one.image_id != chosen}
+        choices.append(_choice(image, placed, machines, today))
+    choices.sort(key=lambda one: _order(one, chosen, machines.families))
+    return Picker(choices[:SHOWN], max(0, len(choices) - SHOWN), q, chosen)
+
+
+class _Both(Func):
+    """What is in both of two arrays."""
+
+    template = "ARRAY(SELECT unnest(%(expressions)s))"
+    arg_joiner = ") INTERSECT SELECT unnest("
+
+
+def _among(types: list[str]) -> Case:
+    """Return those of `types` that an image supports, None where that is not known.
+
+    Found by the database: an image can support hundreds, and of thousands of images that would be all that is loaded.
+    """
+    texts = ArrayField(TextField())
+    both = _Both("supported_types", Value(types, output_field=texts), output_field=texts)
+    return Case(When(supported_types=None, then=None), default=both, output_field=texts)
+
+
+def _searched(image: Image) -> str:
+    arch = ARCHITECTURES.get(image.architecture, "")
+    owner = OWNERS.get(image.owner, "")
+    return f"{image.name} {image.os_name} {image.image_id} {image.architecture} {arch} {owner}".lower()
+
+
+@dataclass(slots=True)
+class Machines:
+    """The machines of a draft, counted by what an image must fit."""
+
+    kinds: Counter[tuple[Place, str, str, bool]] = field(default_factory=Counter)
+    running: Counter[str] = field(default_factory=Counter)
+    families: Counter[str] = field(default_factory=Counter)
+    places: Counter[Place] = field(default_factory=Counter)
+
+    def add(self, kind: AlikeMachines) -> None:
+        one, place = kind.machine, (kind.machine.account, kind.machine.region)
+        self.kinds[(place, one.architecture, one.instance_type, one.io_optimized)] += kind.machines
+        self.running[one.image_id] += kind.machines
+        self.families[family(one.os_name)] += kind.machines
+        self.places[place] += kind.machines
+
+
+def _choice(image: Image, placed: dict[Place, Image], machines: Machines, today: date) -> Choice:
+    fits = sum(
+        number
+        for (place, architecture, kind, optimized), number in machines.kinds.items()
+        if place in placed and _fits(placed[place], architecture, kind, optimized)
+    )
+    ids = {one.image_id for one in placed.values()}
+    ends = end_of_life(image.os_name)
+    return Choice(
+        image_id=image.image_id,
+        name=image.name,
+        label=os_label(image.os_name) or image.image_id,
+        os_name=image.os_name,
+        windows=image.os_type == "windows",
+        size=image.size,
+        architecture=ARCHITECTURES.get(image.architecture, image.architecture),
+        owner=OWNERS.get(image.owner, image.owner),
+        ends=ends,
+        ended=ends is not None and ends < today,
+        fits=fits,
+        machines=machines.places.total(),
+        copies=len(ids) - 1,
+        deprecated=image.status == "Deprecated",
+        present=sum(machines.running[one] for one in ids),
+    )
+
+
+def _fits(image: Image, architecture: str, kind: str, optimized: bool) -> bool:
+    if not runs_on(image, architecture) or (optimized and not image.io_optimized):
+        return False
+    supported: list[str] | None = image.supported  # type: ignore[attr-defined]
+    return supported is None or kind in supported
+
+
+def family(os_name: str) -> str:
+    """Return a system's name without its version: `Ubuntu 24.04` is `Ubuntu`."""
+    return os_label(os_name).rstrip("0123456789. R").strip()
+
+
+def _order(one: Choice, chosen: str, families: Counter[str]) -> tuple[object, ...]:
+    owner = next((key for key, words in OWNERS.items() if words == one.owner), "")
+    return (
+        one.image_id != chosen,
+        one.fits == 0,
+        one.ended,
+        RANKS.get(owner, len(RANKS)),
+        -one.fits,
+        # What the machines know comes before what is foreign to them.
+        -families[family(one.os_name)],
+        # The longest supported first; what has no known end comes last.
+        -(one.ends or date.min).toordinal(),
+        one.label,
+        one.image_id,
+    )

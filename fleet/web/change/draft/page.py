@@ -1,0 +1,137 @@
+"""The page of a draft: choices at the left, and at the right what follows from them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+
+from fleet.changes.drafting.choices import offers_of
+from fleet.changes.drafting.rollout import spread_of, waves_in_words
+from fleet.changes.judging.judgement import AlikeMachines, DraftJudgement, judge_draft, listed
+from fleet.changes.judging.refusals import DiskRequest
+from fleet.changes.permissions import acts_for
+from fleet.guards.policy import Policy
+from fleet.inventory.lifecycle import end_of_life, os_label
+from fleet.lib.refused import Refused
+from fleet.models import Change
+from fleet.web.change.draft.consequences import follows_context
+from fleet.web.change.draft.findings import tell
+from fleet.web.change.draft.form import DraftForm
+from fleet.web.change.draft.images import picker
+from fleet.web.shared.htmx import Request
+from fleet.web.shared.paging import Page, number_of
+
+PAGE = "draft/draft.html"
+LISTED = 50
+LOOPBACK = ("localhost", "127.", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One present system of the machines of a draft."""
+
+    label: str
+    machines: int
+    x: float
+    width: float
+    ended: bool
+
+
+def make_form(
+    request: Request, change: Change, now: datetime, *, data: QueryDict | None = None, lenient: bool = False
+) -> DraftForm:
+    """Return the form of a draft, bound to `data` where given: one query."""
+    return DraftForm(
+        data,
+        change=change,
+        offers=offers_of(change),
+        now=now,
+        safe_line=safe_line(request),
+        lenient=lenient,
+        validate_url=f"{reverse('draft', args=[change.pk])}/validate/",
+    )
+
+
+def safe_line(request: Request) -> bool:
+    """Say whether a password may be typed: over HTTPS, or on this very machine without a proxy in between."""
+    if request.is_secure() or request.get_host().startswith(LOOPBACK):
+        return True
+    near = str(request.META.get("REMOTE_ADDR", "")) in ("127.0.0.1", "::1", "")
+    return near and "HTTP_X_FORWARDED_FOR" not in request.META
+
+
+def draft_page(
+    request: Request,
+    change: Change,
+    now: datetime,
+    form: DraftForm,
+    *,
+    refused: Refused | None = None,
+    status: int = 200,
+    as_errors: bool = False,
+    said: str = "",
+    seen: str = "",
+) -> HttpResponse:
+    """Render the whole page of a draft for somebody who edits it; `seen` is the last edit that they know of, if not this."""
+    wish = form.wish()
+    plan = judge_draft(change=change, wish=wish, now=now)
+    context = follows_context(change, form, plan, now)
+    tell(form, plan, as_errors=as_errors)
+    number = number_of(request.GET.get("list"))
+    context |= {
+        "picker": picker(kinds=plan.kinds, q=request.GET.get("q", ""), chosen=wish.image_id, today=now.date()),
+        "systems": _systems(plan.kinds, now),
+        "refused": refused,
+        "said": said,
+        "seen": seen or change.edited_at.isoformat(),
+        "returned": form.offers.returned,
+        "left_out": form.offers.left_out,
+        "left_out_total": sum(group.machines for group in form.offers.left_out),
+        "list": listed_page(change, plan, wish, now, number) if "list" in request.GET else None,
+    }
+    return render(request, PAGE, context, status=status)
+
+
+def _systems(kinds: list[AlikeMachines], now: datetime) -> list[System]:
+    counted: Counter[str] = Counter()
+    for kind in kinds:
+        counted[os_label(kind.machine.os_name) or "Not known"] += kind.machines
+    total, x, found = counted.total(), 0.0, []
+    for label, machines in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
+        width = 100 * machines / total
+        ends = end_of_life(label)
+        found.append(
+            System(label, machines, round(x, 2), round(max(width - 0.3, 0.3), 2), bool(ends and ends < now.date()))
+        )
+        x += width
+    return found
+
+
+def listed_page(change: Change, plan: DraftJudgement, wish: DiskRequest, now: datetime, number: int) -> Page:
+    """Return one page of the machines, blocked ones first, then those with warnings."""
+    start = (number - 1) * LISTED
+    rows = listed(change=change, plan=plan, wish=wish, now=now, start=start, limit=LISTED)
+    return Page(rows, start + 1, LISTED, plan.total > start + LISTED, number > 1, total=plan.total)
+
+
+def draft_for_others(
+    request: Request, change: Change, now: datetime, *, refused: Refused | None = None, status: int = 200
+) -> HttpResponse:
+    """Render a draft for somebody who may look and not edit."""
+    machines, policy = change.targets.count(), Policy.of(change.policy)
+    domains = spread_of(change, policy.spread_tag, without=[]) if policy.spread_tag else [""] * machines
+    context = {
+        "change": change,
+        "now": now,
+        "acts": acts_for(change, request.user, now),
+        "refused": refused,
+        "machines": machines,
+        "policy": policy,
+        "rollout": waves_in_words([len(wave) for wave in policy.waves(domains)]),
+        "comments": list(change.comments.select_related("author").order_by("at", "pk")),
+        "decisions": list(change.approvals.select_related("reviewer").defer("leaves").order_by("at")),
+    }
+    return render(request, "draft/read_only.html", context, status=status)

@@ -1,0 +1,107 @@
+"""Which image each region and account gets: the table below the images of a draft, with what a person must choose by hand."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.changes.judging.images import Place, Placed
+from fleet.changes.judging.judgement import DraftJudgement
+from fleet.inventory.lifecycle import os_label
+from fleet.models import Image
+
+BELONGS = "placed_image"  # the field that says to which chosen image the choices by hand belong
+LONGEST = 128
+OFFERED = 40
+HOW = {"same": "the same image", "copied": "its copy", "chosen": "chosen by hand"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One place: how many machines are there, which image they get and how it was found.
+
+    `offered` are pairs of id and words to choose from, empty where nothing is to be chosen by hand.
+    """
+
+    name: str
+    account: str
+    region: str
+    machines: int
+    image_id: str
+    label: str
+    how: str
+    chosen: str
+    offered: list[tuple[str, str]]
+
+
+def field_of(place: Place) -> str:
+    return f"image_in_{place[0]}_{place[1]}"
+
+
+def by_hand_in(typed: Mapping[str, Any], places: Collection[Place], image_id: str) -> dict[Place, str]:
+    """Return what was chosen by hand, where it was chosen for this very image; others are of an image chosen before."""
+    if not image_id or typed.get(BELONGS) != image_id:
+        return {}
+    found = {place: str(typed.get(field_of(place), "")).strip() for place in places}
+    return {place: value for place, value in found.items() if value and "\0" not in value and len(value) <= LONGEST}
+
+
+def places_table(plan: DraftJudgement, by_hand: Mapping[Place, str], accounts: Mapping[int, str]) -> list[Row]:
+    """Return the table, most machines first; empty where one place has the image itself. At most one query."""
+    machines: Counter[Place] = Counter()
+    for kind in plan.kinds:
+        machines[(kind.machine.account, kind.machine.region)] += kind.machines
+    unsure = [place for place, one in plan.places.items() if one.image is None or one.how == "chosen"]
+    if len(plan.places) < 2 and not by_hand:
+        return []
+    offered = _candidates(unsure, plan) if unsure else {}
+    return [
+        _row(place, plan.places[place], number, by_hand.get(place, ""), accounts, offered.get(place, []))
+        for place, number in machines.most_common()
+    ]
+
+
+def _row(
+    place: Place, one: Placed, machines: int, chosen: str, accounts: Mapping[int, str], offered: list[tuple[str, str]]
+) -> Row:
+    account, region = place
+    if chosen and chosen not in dict(offered):
+        words = f"{_words(one.image)}, {one.image.status.lower()}" if one.image else f"{chosen}, no longer there"
+        offered = [*offered, (chosen, words)]
+    label = os_label(one.image.os_name) if one.image else ""
+    image_id = one.image.image_id if one.image else ""
+    return Row(
+        field_of(place), accounts[account], region, machines, image_id, label, HOW.get(one.how, ""), chosen, offered
+    )
+
+
+def _candidates(places: list[Place], plan: DraftJudgement) -> dict[Place, list[tuple[str, str]]]:
+    """Return what could stand in for the chosen image in these places, the most alike first: one query."""
+    like = next((one.image for one in plan.places.values() if one.image and one.how != "chosen"), None)
+    accounts, regions = {account for account, _ in places}, {region for _, region in places}
+    rows = Image.objects.present().filter(account__in=accounts, region__in=regions, status="Available")
+    found: dict[Place, list[Image]] = {}
+    for image in rows.only("account_id", "region", "image_id", "name", "os_name", "os_type", "architecture", "owner"):
+        found.setdefault((image.account_id, image.region), []).append(image)
+    return {place: _offered(found.get(place, []), like) for place in places}
+
+
+def _offered(images: list[Image], like: Image | None) -> list[tuple[str, str]]:
+    def unlike(image: Image) -> tuple[object, ...]:
+        if like is None:
+            return (image.owner != "self", image.os_name, image.image_id)
+        different = (image.architecture != like.architecture, image.os_type != like.os_type)
+        return (
+            *different,
+            image.name != like.name,
+            image.os_name != like.os_name,
+            image.owner != "self",
+            image.image_id,
+        )
+
+    return [(image.image_id, _words(image)) for image in sorted(images, key=unlike)[:OFFERED]]
+
+
+def _words(image: Image) -> str:
+    named = f" “{image.name}”" if image.name and image.owner != "system" else ""
+    return f"{os_label(image.os_name)}{named}, {image.image_id}"

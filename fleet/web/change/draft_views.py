@@ -1,0 +1,276 @@
+"""Drafting: from ticked machines to a change that is submitted."""
+
+from datetime import datetime
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from fleet.changes.drafting import drafts
+from fleet.changes.drafting.drafts import Overtaken
+from fleet.changes.judging.judgement import judge_draft
+from fleet.changes.judging.machine import wish_of
+from fleet.changes.permissions import require
+from fleet.changes.queries import at_its_time
+from fleet.lib.clock import DatabaseClock
+from fleet.lib.refused import Refused
+from fleet.lib.text import count
+from fleet.models import Change, ChangeState, Role
+from fleet.web.change.draft.consequences import follows_context, meant_by
+from fleet.web.change.draft.findings import JUDGED, tell
+from fleet.web.change.draft.images import picker
+from fleet.web.change.draft.page import PAGE, draft_page, listed_page, make_form
+from fleet.web.change.draft.places import places_table
+from fleet.web.change.show import answer_refusal, change_or_404
+from fleet.web.shared.forms import fault, validated
+from fleet.web.shared.htmx import Request, redirect_to, wants_partial
+from fleet.web.shared.paging import number_of
+from fleet.web.shared.refusals import STATUS, record_refusal
+from fleet.web.shared.scope import visible_changes, whether_covered
+
+SAVED = "Nothing was submitted; what you typed is saved as a draft."
+KEPT_NOTHING = "Nothing was submitted, and nothing was saved."
+BY_HAND = ("by_hand", "Left out by hand")
+
+
+@require_POST
+def new(request: Request) -> HttpResponse:
+    """Freeze the machines that were ticked into a new draft."""
+    pks = {int(pk) for pk in request.POST.getlist("instance") if pk.isascii() and pk.isdecimal() and len(pk) < 19}
+    now = DatabaseClock().now()
+    try:
+        change = drafts.create_draft(actor=request.user, instance_pks=pks, now=now)
+    except Refused as refused:
+        record_refusal(request, refused, act="draft a change")
+        return render(request, "change/refused.html", {"refused": refused}, status=STATUS[refused.kind])
+    return redirect_to(request, "draft", change.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("password")
+def draft(request: Request, pk: int) -> HttpResponse:
+    """Show the draft, or save what was typed."""
+    if request.method != "POST":
+        change, now, mine = _looked_at(request, pk)
+        if change.state != ChangeState.DRAFT or not mine:
+            return redirect("change", pk)
+        return draft_page(request, change, now, make_form(request, change, now))
+    answer = _save(request, pk, act="edit")
+    if answer is not None:
+        return answer
+    if "look" not in request.POST:
+        messages.success(request, "The draft is saved.", extra_tags="ok")
+    return _to_draft(request, pk)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def follows(request: Request, pk: int) -> HttpResponse:
+    """Judge the form as it is typed, unsaved, and answer the right side."""
+    change, now = _own(request, pk)
+    form = make_form(request, change, now, data=request.POST, lenient=True)
+    form.is_valid()
+    plan = judge_draft(change=change, wish=form.wish(), now=now)
+    return render(request, f"{PAGE}#follows", follows_context(change, form, plan, now) | {"live": True})
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def validate(request: Request, pk: int, field: str) -> HttpResponse:
+    """Answer the feedback of one field of the form as it is typed, unsaved."""
+    change, now = _own(request, pk)
+    form = make_form(request, change, now, data=request.POST)
+    form.is_valid()
+    plan = judge_draft(change=change, wish=form.wish(), now=now) if field in JUDGED else None
+    if field in form.fields:
+        tell(form, plan)
+    answer = validated(request, form, field)
+    if field == "image_id" and plan:
+        # Another image: what its other places get is shown anew. Nothing else renews that table, since it holds controls.
+        table = places_table(plan, form.by_hand(), form.offers.accounts)
+        context = {"places": table, "form": form, "wish": form.wish(), "live": True}
+        answer.content += render(request, "draft/_places.html", context).content
+    return answer
+
+
+@require_safe
+def images(request: Request, pk: int) -> HttpResponse:
+    """Answer the images that fit a search; the chosen one stays."""
+    change, now = _own(request, pk)
+    if not wants_partial(request):
+        return redirect("draft", pk)
+    form = make_form(request, change, now)
+    chosen, q = request.GET.get("image_id", ""), request.GET.get("q", "")
+    plan = judge_draft(change=change, wish=wish_of(change), now=now)
+    context = {
+        "change": change,
+        "form": form,
+        "now": now,
+        "picker": picker(kinds=plan.kinds, q=q, chosen=chosen, today=now.date()),
+    }
+    return render(request, "draft/_images.html", context)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def machines(request: Request, pk: int) -> HttpResponse:
+    """Answer one page of the machines of a draft, with what the form as it is typed comes to for each.
+
+    The form is posted, though nothing is saved: a password in it must be in no address.
+    """
+    change, now = _own(request, pk)
+    number = number_of(request.POST.get("list"))
+    if not wants_partial(request):
+        return redirect(f"{_url(pk)}?list={number}#machines")
+    form = make_form(request, change, now, data=request.POST, lenient=True)
+    form.is_valid()
+    wish = form.wish()
+    plan = judge_draft(change=change, wish=wish, now=now)
+    page = listed_page(change, plan, wish, now, number)
+    return render(request, "draft/_machines.html", {"change": change, "list": page})
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def leave_out(request: Request, pk: int) -> HttpResponse:
+    """Take the machines of one reason (`code`), or single ones (`target`), out of the draft; the form is saved with it."""
+    try:
+        with transaction.atomic():
+            answer = _save(request, pk, act="edit")
+            if answer is not None:
+                return answer
+            change, now = change_or_404(request, pk)
+            reasons = _reasons(request.POST, change, now)
+            number = drafts.leave_out(actor=request.user, change_id=pk, reasons=reasons, now=now)
+    except Refused as refused:
+        return _redisplay(request, pk, refused, act="edit")
+    messages.success(request, f"Left out {count(number, 'machine')}.", extra_tags="ok")
+    return _to_draft(request, pk)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def submit(request: Request, pk: int) -> HttpResponse:
+    """Save what was typed, then ask for a review. Whatever stands in the way, nothing that was typed is lost."""
+    answer = _save(request, pk, act="submit", strict=True)
+    if answer is not None:
+        return answer
+    change, now = change_or_404(request, pk)
+    if not make_form(request, change, now, data=request.POST).is_valid():
+        return _redisplay(request, pk, None, act="submit", strict=True, said=SAVED)
+    try:
+        drafts.submit(actor=request.user, change_id=pk, now=now)
+    except Refused as refused:
+        return _redisplay(request, pk, refused, act="submit", strict=True, said=SAVED)
+    return redirect_to(request, "change", pk)
+
+
+@require_POST
+def discard(request: Request, pk: int) -> HttpResponse:
+    """Cancel the draft; its number stays on the trail."""
+    change, now = change_or_404(request, pk)
+    try:
+        drafts.discard(actor=request.user, change_id=pk, now=now)
+    except Refused as refused:
+        return answer_refusal(request, pk, refused, act="discard")
+    messages.success(request, f"Draft #{change.pk} is discarded. No machine was touched.", extra_tags="ok")
+    return redirect_to(request, "changes")
+
+
+def _looked_at(request: Request, pk: int) -> tuple[Change, datetime, bool]:
+    """Return the change, the database's time, and whether the person may edit it: in one query beside their grants."""
+    visible = visible_changes(request.user).annotate(mine=whether_covered(request.user, Role.OPERATOR))
+    shown = at_its_time(visible, pk)
+    if shown is None:
+        raise Http404
+    return *shown, bool(getattr(shown[0], "mine", False))
+
+
+def _own(request: Request, pk: int) -> tuple[Change, datetime]:
+    """Return the change for one who may edit it; 404 for one who may not see it, 403 for all others."""
+    change, now, mine = _looked_at(request, pk)
+    if not mine:
+        raise PermissionDenied("A draft is checked for those who may edit it.")
+    return change, now
+
+
+def _seen(request: Request) -> datetime | None:
+    """Return when the draft had been edited last as the page showed it, None where it does not say."""
+    try:
+        seen = datetime.fromisoformat(request.POST.get("seen", ""))
+    except ValueError:
+        return None
+    return seen if seen.tzinfo else None
+
+
+def _save(request: Request, pk: int, *, act: str, strict: bool = False) -> HttpResponse | None:
+    """Save the form if every field fits, as far as a draft needs it; else save nothing, and return the page that says why."""
+    change, now = change_or_404(request, pk)
+    form = make_form(request, change, now, data=request.POST, lenient=True)
+    try:
+        require("edit", change, request.user, now)
+        if not form.is_valid():
+            return _redisplay(request, pk, None, act=act, strict=strict, said=KEPT_NOTHING if strict else "")
+        drafts.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now, seen=_seen(request))
+    except Refused as refused:
+        return _redisplay(request, pk, refused, act=act)
+    return None
+
+
+def _redisplay(
+    request: Request, pk: int, refused: Refused | None, *, act: str, strict: bool = False, said: str = ""
+) -> HttpResponse:
+    """Show the draft with everything that was typed, and why it was not carried out.
+
+    The form is made anew: a password that fits has been sealed meanwhile, and shows as sealed.
+    """
+    change, now = change_or_404(request, pk)
+    if refused and refused.kind == "forbidden":
+        return answer_refusal(request, pk, refused, act=act)
+    form = make_form(request, change, now, data=request.POST, lenient=not strict)
+    form.is_valid()
+    # Whoever reads that somebody else was faster may save over it; until then the page speaks of what it showed.
+    seen = "" if said == SAVED or isinstance(refused, Overtaken) else request.POST.get("seen", "")
+    if said != SAVED and request.POST.get("password") and "password" not in form.errors:
+        form.say("password", "warn", "It was not kept, since something else does not fit.", "Type it again.")
+    if refused and refused.kind == "wrong":
+        name = refused.field if refused.field in form.fields else None
+        if name is None or name not in form.errors:
+            form.add_error(name, fault(refused.sentence))
+        refused = None
+    elif refused:
+        record_refusal(request, refused, act=act, change=change)
+    status = STATUS[refused.kind] if refused else 422
+    return draft_page(
+        request, change, now, form, refused=refused, status=status, as_errors=strict, said=said, seen=seen
+    )
+
+
+def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:
+    """Return the machines to leave out, each with code and reason."""
+    if typed.getlist("target"):
+        chosen = {int(pk) for pk in typed.getlist("target") if pk.isascii() and pk.isdecimal() and len(pk) < 19}
+        reasons = dict.fromkeys(change.targets.filter(pk__in=chosen).values_list("pk", flat=True), BY_HAND)
+    else:
+        plan = judge_draft(change=change, wish=wish_of(change), now=now)
+        reasons = meant_by(typed.get("code", ""), plan)
+    if not reasons:
+        raise Refused("No machine of the draft is meant by this any more. Look at what follows now.", kind="moved")
+    return reasons
+
+
+def _url(pk: int) -> str:
+    return reverse("draft", args=[pk])
+
+
+def _to_draft(request: Request, pk: int) -> HttpResponse:
+    """Go back to the draft, to the part that the person was at."""
+    query = {name: request.POST[name] for name in ("q", "list") if request.POST.get(name)}
+    place = "#machines" if "list" in query else "#image" if "q" in query else ""
+    return redirect_to(request, f"{_url(pk)}{'?' + urlencode(query) if query else ''}{place}")

@@ -1,0 +1,142 @@
+"""The page of a review: what is lost, what changes, who is left out, and the decision."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from fleet.changes.permissions import reviewable
+from fleet.changes.queries import left_out_of
+from fleet.changes.review import last_seen
+from fleet.changes.review.groups import Group, Grouped, grouped
+from fleet.changes.review.requirements import Assessed, Requirement, assess
+from fleet.guards.policy import Policy
+from fleet.lib.refused import Refused
+from fleet.lib.text import count, listed
+from fleet.models import Change, Decision
+from fleet.web.change.review.facts import course_of, facts, kept, steps_of, stop_rules
+from fleet.web.shared.htmx import Request
+
+PAGE = "review/review.html"
+# Conditions that are not worth a line while they are met: the page says them otherwise, or they are the usual state.
+UNSAID = frozenset({"state", "role", "kill"})
+GLYPHS = {"hand": "block", "role": "block", "already": "ok", "fresh": "clock", "window": "clock", "freeze": "freeze"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the box that says why the button is on or off; `groups` are those that it asks to look at."""
+
+    status: str
+    glyph: str
+    words: str
+    code: str
+    groups: list[Group]
+
+
+def review_page(
+    request: Request, change: Change, now: datetime, *, refused: Refused | None = None, status: int = 200
+) -> HttpResponse:
+    """Render the review in any state that has one; a refused field keeps what was typed."""
+    what = grouped(change)
+    policy = Policy.of(change.policy)
+    course = course_of(change, policy, what)
+    comments = list(change.comments.select_related("author", "instance").order_by("at", "pk"))
+    seen: list[int] | None = change.looked  # type: ignore[attr-defined]
+    same = bool(seen) and last_seen.still_shows(seen or [], change, machines=what.machines, comments=len(comments))
+    look = last_seen.last_look(request.user, change) if seen and not same else None
+    moved = last_seen.moved_since(change, look, comments=len(comments)) if look else None
+    assessed = assess(change, request.user, now, what=what)
+    opens = assessed.window.hours.opens_at
+    context = decide_context(request, change, now, what, assessed, refused=refused) | {
+        "facts": facts(change, what, policy, course, assessed.window, now),
+        "opens_later": opens if opens and opens > now else None,
+        "policy": policy,
+        "course": course,
+        "kept": kept(change, what.carries),
+        "stops": stop_rules(policy),
+        "steps": steps_of(policy),
+        "moved": moved,
+        "look": look,
+        "left_out": left_out_of(change),
+        "comments": comments,
+        "group_names": {group.key: f"{group.was} becomes {group.becomes}" for group in what.groups},
+        "said_of": Counter(one.group_key for one in comments if one.group_key),
+        "about": _about(request, change),
+        "system": listed(what.new_systems),
+        "login": {
+            "linux": what.carries.linux,
+            "windows": what.carries.windows,
+            "has_password": change.secret_id is not None,
+        },
+        "places": sorted((place, image, how) for place, (image, how) in change.images.items()),
+        "one_image": len({image for image, _ in change.images.values()}) < 2,
+    }
+    answer = render(request, PAGE, context, status=status)
+    if not same:
+        last_seen.remember_look(request.user, change, now, machines=what.machines, comments=len(comments))
+    return answer
+
+
+def decide_context(
+    request: Request,
+    change: Change,
+    now: datetime,
+    what: Grouped,
+    assessed: Assessed,
+    *,
+    refused: Refused | None = None,
+) -> dict[str, Any]:
+    """Return what the box of the decision needs: it is rendered alone when a group was marked as seen."""
+    valid = {one.pk for one in assessed.approvals}
+    unseen = [group for group in what.warning_groups if group.key not in assessed.seen]
+    wrong = refused if refused and refused.kind == "wrong" and refused.field else None
+    return {
+        "change": change,
+        "now": now,
+        "what": what,
+        "acts": assessed.acts,
+        "approvals": assessed.decisions,
+        "valid": assessed.approvals,
+        "struck": [one for one in assessed.decisions if one.decision == Decision.APPROVE and one.pk not in valid],
+        "seen": assessed.seen,
+        "lines": [_line(each, unseen) for each in assessed.requirements if each.code not in UNSAID or not each.ok],
+        "ready": assessed.may_approve,
+        "off": _why_off(assessed.requirements, unseen),
+        "refused": None if wrong else refused,
+        "wrong": wrong.field if wrong else "",
+        "wrong_words": wrong.sentence if wrong else "",
+        "typed": request.POST,
+        "in_review": reviewable(change),
+    }
+
+
+def _line(one: Requirement, unseen: list[Group]) -> Line:
+    if one.ok:
+        return Line("ok", "ok", one.words, one.code, [])
+    glyph = GLYPHS.get(one.code, "queued" if one.kind == "must" else "warn")
+    if one.code == "approvals":
+        return Line("off", "queued", one.words, one.code, [])
+    return Line("warn", glyph, one.words, one.code, unseen if one.code == "seen" else [])
+
+
+def _why_off(conditions: list[Requirement], unseen: list[Group]) -> str:
+    """Return in one sentence what keeps the button off, or nothing."""
+    lacking = [one for one in conditions if one.kind == "must" and not one.ok]
+    if not lacking:
+        return ""
+    if [one.code for one in lacking] == ["seen"]:
+        return f"Off until {count(len(unseen), 'warning is', 'warnings are')} marked as seen."
+    return lacking[0].words
+
+
+def _about(request: Request, change: Change) -> tuple[str, str]:
+    """Return what a comment is begun on: its value in the form, and for a machine its name (one query)."""
+    asked = str(request.POST.get("about", "") or request.GET.get("about", ""))
+    if asked[:1] == "m" and asked[1:].isascii() and asked[1:].isdecimal() and len(asked) < 19:
+        target = change.targets.filter(instance=int(asked[1:])).select_related("instance").first()
+        return (asked, str(target.instance)) if target else ("", "")
+    return asked, ""

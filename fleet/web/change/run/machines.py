@@ -1,0 +1,133 @@
+"""The machines of a run, those that need eyes first, and the clusters of what did not go as asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import Case, IntegerField, Value, When
+
+from fleet.changes.permissions import Act
+from fleet.changes.running.causes import Cluster, cause_of, clusters, rows_of
+from fleet.engine.route import before_the_line
+from fleet.engine.waves import FAILED
+from fleet.lib.canonical import digest
+from fleet.models import Change, Outcome, Replacement, ReplacementState
+from fleet.models.replacements import LIVE
+from fleet.web.shared.paging import Page, numbered
+
+LISTED = 25
+MOST_CLUSTERS = 12
+State = ReplacementState
+# How a cluster looks that is not held: by its outcome.
+LOOKS: dict[str, tuple[str, str, str]] = {
+    Outcome.UNKNOWN: ("bad", "unknown", "Unknown"),
+    Outcome.FAILED_DISKLESS: ("bad", "diskless", "Without a disk"),
+    Outcome.FAILED_REPLACED: ("bad", "warn", "New disk in place"),
+    Outcome.FAILED_UNTOUCHED: ("bad", "bad", "Old system intact"),
+    Outcome.SKIPPED_DRIFT: ("off", "drift", "Skipped"),
+    Outcome.CANCELLED: ("off", "cancel", "Not started"),
+}
+# What is no failure has words of its own.
+INTACT = {
+    Outcome.SKIPPED_DRIFT: ("Not what was approved, so not touched", "Draft a new change for these machines."),
+    Outcome.CANCELLED: ("Skipped, or ended before they began", "The old system is intact; nothing is left to do."),
+}
+# Machines of which a new change cannot be the next act.
+NO_REDRAFT = frozenset({Outcome.UNKNOWN, Outcome.FAILED_DISKLESS})
+# What the buttons of a cluster, or of one machine, say.
+BUTTONS = {
+    "look_again": ("retry", "Look again"),
+    "skip": ("cancel", "Skip"),
+    "give_up": ("bad", "Give up"),
+    "judge": ("person", "Say whether it serves"),
+    "ask_retry": ("disk", "Ask to retry"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A link to the preview of an act: its name in addresses, its glyph and its word."""
+
+    act: str
+    glyph: str
+    words: str
+
+    @property
+    def dangerous(self) -> bool:
+        return self.act == "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A cluster as the page tells it; `key` names it in addresses as long as its machines have this cause and state."""
+
+    key: str
+    cluster: Cluster
+    status: str
+    glyph: str
+    word: str
+    words: str
+    do: str
+    buttons: list[Button]
+    redraft: bool
+
+
+def told_clusters(change: Change, offers: Mapping[str, Act], *, live: bool) -> list[Told]:
+    """Return the clusters with what can be done about each: held first, then the largest (one query)."""
+    found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
+    found.sort(key=lambda one: (one.state != State.HELD, one.state == State.CANCELLED))
+    return [_told(one, offers, live) for one in found]
+
+
+def _told(cluster: Cluster, offers: Mapping[str, Act], live: bool) -> Told:
+    words, do = cluster.cause.words, cluster.cause.next_act
+    if cluster.state == State.HELD:
+        status, glyph, word = "warn", "held", "Held"
+    else:
+        status, glyph, word = LOOKS.get(cluster.outcome, ("bad", "bad", "Failed"))
+        words, do = INTACT.get(Outcome(cluster.outcome), (words, do)) if cluster.outcome else (words, do)
+    redraft = not live and cluster.state != State.HELD and cluster.outcome not in NO_REDRAFT
+    return Told(key_of(cluster), cluster, status, glyph, word, words, do, _buttons(cluster.cause.acts, offers), redraft)
+
+
+def key_of(cluster: Cluster) -> str:
+    """Return a short name of what makes these machines one cluster."""
+    return digest([cluster.cause.code, cluster.state, cluster.held_from, cluster.outcome, int(cluster.past_the_line)])[
+        :12
+    ]
+
+
+def cluster_of(change: Change, key: str) -> Cluster | None:
+    """Return the cluster of this name, None where its machines moved on."""
+    found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
+    return next((one for one in found if key_of(one) == key), None)
+
+
+def machines_page(change: Change, number: int, cluster: Cluster | None = None) -> Page:
+    """Return one page of machines: held, failed, in flight past the line, in flight, queued, ended; or of one cluster."""
+    rank = Case(
+        When(state=State.HELD, then=Value(0)),
+        When(outcome__in=FAILED, state=State.FAILED, then=Value(1)),
+        When(outcome=Outcome.SKIPPED_DRIFT, then=Value(2)),
+        When(state__in=LIVE, first_sent_at__isnull=False, then=Value(3)),
+        When(state__in=LIVE, then=Value(4)),
+        When(state=State.QUEUED, then=Value(5)),
+        When(state=State.CANCELLED, then=Value(7)),
+        default=Value(6),
+        output_field=IntegerField(),
+    )
+    rows = change.replacements.all() if cluster is None else rows_of(change, cluster)
+    rows = rows.select_related("instance", "target", "change").annotate(rank=rank)
+    return numbered(rows.order_by("rank", "target__position"), page=number, size=LISTED)
+
+
+def buttons_of(row: Replacement, offers: Mapping[str, Act]) -> list[Button]:
+    """Return what can be done about one machine."""
+    if row.state == State.QUEUED:
+        return _buttons(("skip",), offers)
+    past = not before_the_line(row)
+    cause = cause_of(row.error_code, row.state, row.outcome, past_the_line=past, held_from=row.held_from)
+    return _buttons(cause.acts, offers)
+
+
+def _buttons(acts: tuple[str, ...], offers: Mapping[str, Act]) -> list[Button]:
+    return [Button(act, *BUTTONS[act]) for act in acts if offers[act].allowed]

@@ -1,0 +1,142 @@
+"""What every page shows: where one is, what waits, how old the mirror is. All lazy: a page that shows none asks for none."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db.models import Count, Exists, Subquery, Value
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpRequest
+
+from fleet.guards.kill_switch import presses, scope_words
+from fleet.lib.clock import DatabaseClock
+from fleet.lib.text import age
+from fleet.models import Account, KillSwitch, User
+from fleet.web.shared.scope import grants_of
+from fleet.web.shared.waiting import waiting
+
+THEMES = ("light", "dark")
+LATE = 300  # seconds; a small region is read every minute
+LONGEST = 1800  # seconds between two syncs of the largest region
+LOOPBACK = ("localhost", "127.", "[::1]")
+SETTINGS = (
+    "settings",
+    "settings-calendars",
+    "settings-quorum",
+    "settings-kill",
+    "settings-notices",
+    "accounts",
+    "account",
+    "people",
+    "person",
+)
+NAVIGATION = (
+    ("Overview", "overview", ("overview",)),
+    ("Inbox", "inbox", ("inbox",)),
+    ("Instances", "instances", ("instances", "instance", "paste", "locks")),
+    ("Images", "images", ("images",)),
+    ("Changes", "changes", ("changes", "change", "draft", "draft-new", "change-upload", "undo")),
+    ("Audit", "audit", ("audit",)),
+    ("Settings", "settings", SETTINGS),
+)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old the mirror is where it is oldest: `words` for people, `status` for colour; `now` is the database's time."""
+
+    now: datetime
+    status: str
+    words: str
+    where: str
+    emulator: bool
+    short: str = ""
+
+
+def is_late(now: datetime, synced: datetime | None, machines: int) -> bool:
+    """Say whether a region was not read for too long; one with many machines is read less often."""
+    if synced is None:
+        return True
+    return (now - synced).total_seconds() > LATE + min(machines * 60 / 1000, LONGEST)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around a page: the mirror's age, the presses of the kill switch in force, how many changes wait."""
+
+    fresh: Freshness
+    stopped: bool
+    waiting: int
+
+
+def frame_of(user: User | None) -> Frame:
+    """Read what stands around every page (one query, beside the person's grants)."""
+    waits = (
+        waiting(user).order_by().annotate(one=Value(1)).values("one").annotate(n=Count("pk")).values("n")
+        if user
+        else None
+    )
+    rows = list(
+        Account.objects.order_by("mirrors__synced_at").values_list(
+            "endpoint",
+            "mirrors__region",
+            "mirrors__synced_at",
+            "mirrors__instances",
+            Now(),
+            Exists(KillSwitch.objects.filter(lifted_at=None)),
+            Coalesce(Subquery(waits), 0) if waits is not None else Value(0),
+        )
+    )
+    if not rows:
+        # Without an account there is no machine, and so nothing to stop and nothing that waits.
+        return Frame(Freshness(DatabaseClock().now(), "off", "No account yet", "", False, "none"), False, 0)
+    now, stopped, number = rows[0][4:]
+    return Frame(_freshness([row[:4] for row in rows], now), stopped, number)
+
+
+def _freshness(rows: list[tuple[str, str | None, datetime | None, int]], now: datetime) -> Freshness:
+    """Judge all mirrors by their oldest region."""
+    emulator = any(endpoint.startswith(LOOPBACK) for endpoint, *_ in rows)
+    unread = [region for _, region, synced, _ in rows if region and synced is None]
+    read = [(synced, region) for _, region, synced, _ in rows if synced is not None]
+    if not read:
+        return Freshness(now, "warn", "Mirror not read yet", "", emulator, "not read")
+    oldest, region = read[0]
+    if unread:
+        return Freshness(now, "warn", "Mirror not read yet", unread[0], emulator, "not read")
+    late = any(is_late(now, synced, machines) for _, _, synced, machines in rows if synced == oldest)
+    words = age((now - oldest).total_seconds())
+    return Freshness(
+        now, "warn" if late else "ok", f"Mirror {words} old", (region or "") if late else "", emulator, words
+    )
+
+
+def role_words(user: User) -> str:
+    """Return the person's roles as the menu says them: `operator, approver in prod`."""
+    words = {
+        f"{grant.role} in {grant.environment}" if grant.environment else str(grant.role) for grant in grants_of(user)
+    }
+    return ", ".join(sorted(words))
+
+
+def everywhere(request: HttpRequest) -> dict[str, Any]:
+    """Return what base.html needs: one query beside the person's grants, and only when shown."""
+    user = getattr(request, "user", None)
+    theme = request.COOKIES.get("theme", "")
+    person = user if isinstance(user, User) else None
+    match = request.resolver_match
+    # The poll of the mirror's age shows no count.
+    counts = bool(match and match.url_name != "fresh")
+    frame = cache(lambda: frame_of(person if counts else None))
+    return {
+        "theme": theme if theme in THEMES else "",
+        "nav": [(label, name, bool(match and match.url_name in names)) for label, name, names in NAVIGATION],
+        # Templates call these where they show them, and get the thing itself (a lazy object would not format).
+        "waiting": lambda: frame().waiting,
+        "roles": cache(lambda: role_words(person) if person else ""),
+        "freshness": lambda: frame().fresh,
+        # The presses in force, with what each is said to cover; asked for only where there is one.
+        "stopped": cache(lambda: [(press, scope_words(press)) for press in presses()] if frame().stopped else []),
+        "now": lambda: frame().fresh.now,
+    }

@@ -1,0 +1,191 @@
+"""One machine: its facts, its system disks through time, and the changes that named it."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from fleet.changes.drafting.locks import LOCKERS, active_locks
+from fleet.changes.drafting.undoing import undoable
+from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.lib.clock import DatabaseClock
+from fleet.lib.refused import Refused
+from fleet.models import (
+    Approval,
+    Decision,
+    Image,
+    Instance,
+    InstanceType,
+    LeftOut,
+    Replacement,
+    Role,
+    Snapshot,
+    SystemDisk,
+    Target,
+)
+from fleet.web.instances.lock_form import LockForm
+from fleet.web.shared.htmx import Request
+from fleet.web.shared.scope import covered, has_role, visible_instances
+
+
+@dataclass(frozen=True)
+class Life:
+    """One disk on the axis of time: `x` and `width` are SVG lengths; `change` is the one that made it.
+
+    `kept` is the snapshot from which it could be put back.
+    """
+
+    disk: SystemDisk
+    label: str
+    begun: datetime
+    x: str
+    width: str
+    end: str
+    change: int | None
+    kept: Snapshot | None
+
+
+@dataclass(frozen=True)
+class Named:
+    """A change that named the machine, and what became of it here."""
+
+    change: Any
+    when: datetime
+    outcome: str
+    state: str
+    note: str
+    code: str
+    left_out: str
+    approvers: str
+
+
+@require_safe
+def instance(request: Request, pk: int) -> HttpResponse:
+    """Show one machine, also one that has vanished from the cloud."""
+    rows = Instance.objects.filter(covered(request.user)).select_related("account")
+    machine = get_object_or_404(rows, pk=pk)
+    return machine_page(request, machine, DatabaseClock().now(), form=LockForm())
+
+
+def machine_page(
+    request: Request,
+    machine: Instance,
+    now: datetime,
+    *,
+    form: LockForm,
+    refused: Refused | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the page of a machine, with what was typed to lock it and why that was refused."""
+    ends = end_of_life(machine.os_name)
+    named = _named(machine)
+    open_change = next((entry.change for entry in named if entry.state == "open"), None)
+    held = active_locks(now).filter(instance=machine).first()
+    admin = has_role(request.user, Role.ADMIN)
+    context = {
+        "machine": machine,
+        "label": os_label(machine.os_name) or "system not known",
+        "ends": ends,
+        "past": ends is not None and ends < now.date(),
+        "soon": ends is not None and now.date() <= ends < now.date() + SOON,
+        "alike": _alike(visible_instances(request.user), machine) if ends and ends < now.date() + SOON else 0,
+        "type": InstanceType.objects.filter(name=machine.instance_type).first(),
+        "image": Image.objects.filter(
+            account=machine.account_id, region=machine.region, image_id=machine.image_id
+        ).first(),
+        "named": named,
+        "open_change": open_change,
+        "may_change": has_role(request.user, Role.OPERATOR),
+        "held": held,
+        "may_lock": has_role(request.user, *LOCKERS),
+        "may_release": held is not None and (admin or held.owner_id == request.user.pk),
+        "form": form,
+        "refused": refused,
+        **_through_time(machine, now),
+    }
+    return render(request, "instances/detail.html", context, status=status)
+
+
+def _alike(visible: QuerySet[Instance], machine: Instance) -> int:
+    return visible.filter(os_name=machine.os_name).exclude(pk=machine.pk).count()
+
+
+def _through_time(machine: Instance, now: datetime) -> dict[str, Any]:
+    """Return the disks, newest first, and the years, as places on one axis that ends now."""
+    disks = list(machine.disks.all())
+    disks.sort(key=lambda disk: disk.created_at or disk.first_seen_at, reverse=True)
+    if not disks:
+        return {"lives": [], "years": []}
+    made = dict(
+        Replacement.objects.filter(instance=machine).exclude(new_disk_id="").values_list("new_disk_id", "change_id")
+    )
+    kept = {snapshot.disk_id: snapshot for snapshot in undoable(now).filter(instance=machine)}
+    first = min(disk.created_at or disk.first_seen_at for disk in disks)
+    # A twentieth of room on the left, so that the first disk is seen to begin.
+    start = first - (now - first) / 20
+    whole = max((now - start).total_seconds(), 1.0)
+
+    def place(moment: datetime) -> float:
+        return min(100.0, max(0.0, 100 * (moment - start).total_seconds() / whole))
+
+    lives = []
+    for disk in disks:
+        begun = disk.created_at or disk.first_seen_at
+        begin, end = place(begun), place(disk.gone_at or now)
+        width = max(end - begin, 0.4)
+        lives.append(
+            Life(
+                disk,
+                os_label(disk.os_name) or disk.image_id,
+                begun,
+                f"{begin:.2f}%",
+                f"{width:.2f}%",
+                f"{begin + width:.2f}%",
+                made.get(disk.disk_id),
+                kept.get(disk.disk_id),
+            )
+        )
+    return {"lives": lives, "years": _years(start.date(), now.date(), place)}
+
+
+def _years(first: date, last: date, place: Any) -> list[tuple[str, int]]:
+    step = max(1, (last.year - first.year) // 6)
+    years = range(first.year + 1, last.year + 1, step)
+    return [(f"{place(datetime(year, 1, 1, tzinfo=UTC)):.2f}%", year) for year in years]
+
+
+def _named(machine: Instance) -> list[Named]:
+    """Return the changes that have or had this machine, or left it out, newest first (three queries)."""
+    targets = Target.objects.filter(instance=machine).select_related("change__author", "replacement")
+    left_out = LeftOut.objects.filter(instance=machine).select_related("change__author")
+    rows: list[tuple[datetime, Any, Any, Any]] = [
+        (target.change.created_at, target.change, target, None) for target in targets.order_by("-change")[:50]
+    ]
+    rows += [(left.at, left.change, None, left) for left in left_out.order_by("-at")[:50]]
+    rows.sort(key=lambda row: row[0], reverse=True)
+    agreed: dict[int, list[str]] = {}
+    approvals = Approval.objects.filter(
+        change__in={row[1].pk for row in rows}, decision=Decision.APPROVE, voided_at=None
+    )
+    for change, name in approvals.values_list("change", "reviewer__username"):
+        agreed.setdefault(change, []).append(name)
+    return [_entry(when, change, target, left, agreed) for when, change, target, left in rows]
+
+
+def _entry(when: datetime, change: Any, target: Any, left: Any, agreed: dict[int, list[str]]) -> Named:
+    work = getattr(target, "replacement", None) if target else None
+    state = work.state if work and not work.outcome else ("open" if target and target.open else "")
+    return Named(
+        change=change,
+        when=work.finished_at if work and work.finished_at else when,
+        outcome=work.outcome if work else "",
+        state="open" if target and target.open else state,
+        note=work.note if work else "",
+        code=work.error_code if work else "",
+        left_out=left.reason if left else "",
+        approvers=", ".join(agreed.get(change.pk, [])),
+    )

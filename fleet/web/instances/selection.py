@@ -1,0 +1,93 @@
+"""The ticked machines of one tab: what a request says of them, and what the page is told."""
+
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import DateTimeField, Func, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import JSONObject
+from django.http import QueryDict
+
+from fleet.changes.drafting.selection import Asked, seal_of
+from fleet.lib.refused import Refused
+from fleet.models import Instance, SavedView, Selection, User
+
+NONE = uuid.UUID(int=0)
+MOST_SHOWN = 1000  # machines that one page can say of
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a person has kept, read in one query: the views, and the selection of this tab; `now` is the database's time."""
+
+    now: datetime
+    id: uuid.UUID
+    picked: frozenset[int]
+    misses: int
+    views: list[dict[str, Any]]
+
+
+def desk_of(user: User, asked: str | None) -> Desk:
+    """Read the desk for the selection named `asked`; an unknown one, or somebody else's, is a new and empty one."""
+    named = uuid_of(asked)
+    views = SavedView.objects.filter(Q(owner=OuterRef("pk")) | Q(shared=True)).order_by("name", "pk")
+    parts = {"pk": "pk", "name": "name", "query": "query", "shared": "shared", "owner": "owner__username"}
+    selection = Selection.objects.filter(pk=named or NONE)
+    rows = User.objects.filter(pk=user.pk).annotate(
+        clock=Func(function="clock_timestamp", output_field=DateTimeField()),
+        kept=ArraySubquery(views.values(json=JSONObject(**parts))),
+        holder=Subquery(selection.values("owner")),
+        picked=Subquery(selection.values("instances")),
+        misses=Subquery(selection.values(n=Func("misses", function="jsonb_array_length", output_field=IntegerField()))),
+    )
+    clock, kept, holder, picked, misses = rows.values_list("clock", "kept", "holder", "picked", "misses").get()
+    if named is None or holder not in (None, user.pk):
+        return Desk(clock, uuid.uuid4(), frozenset(), 0, kept)
+    return Desk(clock, named, frozenset(picked or ()), misses or 0, kept)
+
+
+def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> Asked:
+    """Read from a form which machines its page showed, which of them are ticked, and whether all are to be cleared."""
+    shown = data.get("shown", "").split(",")[:MOST_SHOWN]
+    ticked = data.getlist("instance")[:MOST_SHOWN]
+    return Asked(_pks(shown), _pks(ticked), frozenset(add), clear=data.get("act") == "clear")
+
+
+def uuid_of(asked: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(asked) if asked else None
+    except ValueError:
+        return None
+
+
+def _pks(texts: Iterable[str]) -> frozenset[int]:
+    return frozenset(int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 18)
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """The selection as the page shows it, with how many pasted lines fit no machine (`misses`).
+
+    `refused` is why what was asked could not be done, `said` what else is to be told.
+    """
+
+    id: uuid.UUID
+    picked: frozenset[int]
+    misses: int = 0
+    refused: Refused | None = None
+    said: str = ""
+
+    def here(self, rows: Iterable[Instance]) -> frozenset[int]:
+        """Return those that are on the page."""
+        return self.picked & {row.pk for row in rows}
+
+    def elsewhere(self, rows: Iterable[Instance]) -> int:
+        """Return how many are on other pages."""
+        return len(self.picked - {row.pk for row in rows})
+
+    def rest(self, rows: Iterable[Instance]) -> str:
+        """Return the digest of those on other pages: what the page will say that it showed."""
+        return seal_of(self.picked - {row.pk for row in rows})

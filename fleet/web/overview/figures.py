@@ -1,0 +1,248 @@
+"""The figures of the overview, each part in one or two queries."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, Max, Q
+
+from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.models import Change, ChangeState, Instance, Outcome, RegionMirror, Replacement, ReplacementState, User
+from fleet.models.replacements import LIVE
+from fleet.web.frame.context import is_late
+from fleet.web.shared.scope import covered, visible_changes, visible_instances
+from fleet.web.shared.waiting import to_decide, to_review, to_start
+
+UNDER_WAY = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
+GOOD = (Outcome.SUCCEEDED, Outcome.ADOPTED)
+BAD = (Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN)
+LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One thing that waits for the person: what it is, why, since when, and what its button says."""
+
+    change: Change
+    status: str
+    glyph: str
+    said: str
+    since: datetime | None
+    act: str
+    page: str = "change"
+
+
+def todo(user: User) -> list[Todo]:
+    """Return what waits for the person, the gravest kind first and in each the oldest (three queries)."""
+    held = to_decide(user).annotate(
+        n=Count("replacements", filter=Q(replacements__state=ReplacementState.HELD)),
+        since=Max("replacements__entered_at", filter=Q(replacements__state=ReplacementState.HELD)),
+    )
+    found = [
+        Todo(c, "warn", "held", f"{_machines(c.n)} held: a person decides, with the evidence", c.since, "Decide")
+        for c in held.order_by("since")[:20]
+    ]
+    still_open = Count("targets", filter=Q(targets__open=True))
+    reviews = to_review(user).select_related("author").annotate(n=still_open).order_by("submitted_at")[:20]
+    found += [
+        Todo(
+            c,
+            "run",
+            "review",
+            f"{_lose(c.n)}; by {c.author}, revision {c.revision}",
+            c.submitted_at,
+            "Review",
+            "change-review",
+        )
+        for c in reviews
+    ]
+    starts = to_start(user).annotate(n=Count("targets")).order_by("checked_at", "id")[:20]
+    return found + [
+        Todo(c, "ok", "ok", f"Approved: {_lose(c.n)} when you start it", c.submitted_at, "Look and start")
+        for c in starts
+    ]
+
+
+def _machines(number: int) -> str:
+    return f"{number:,} {'machine is' if number == 1 else 'machines are'}"
+
+
+def _lose(number: int) -> str:
+    return f"{number:,} {'machine loses its' if number == 1 else 'machines lose their'} system disk"
+
+
+@dataclass
+class Progress:
+    """How far a change is: machines by what became of them."""
+
+    change: Change
+    total: int = 0
+    good: int = 0
+    bad: int = 0
+    skipped: int = 0
+    flying: int = 0
+    held: int = 0
+
+    @property
+    def ended(self) -> int:
+        return self.good + self.bad + self.skipped
+
+    @property
+    def waiting(self) -> int:
+        return self.total - self.ended - self.flying - self.held
+
+    @property
+    def allowed(self) -> int | None:
+        """Return how many failures the policy allows."""
+        value = self.change.policy.get("failures_allowed")
+        return value if isinstance(value, int) else None
+
+    @property
+    def bars(self) -> list[tuple[str, float, float]]:
+        """Return (status, x, width) in percent, for the bar."""
+        found, at = [], 0.0
+        parts = (("ok", self.good), ("bad", self.bad), ("off", self.skipped), ("warn", self.held), ("run", self.flying))
+        for status, number in parts:
+            width = 100 * number / self.total if self.total else 0.0
+            if number:
+                found.append((status, round(at, 2), round(width, 2)))
+            at += width
+        return found
+
+
+def runs(user: User) -> dict[str, Any]:
+    """Return the changes under way with their progress (two queries), and whether the page is to ask again."""
+    changes = visible_changes(user).filter(state__in=UNDER_WAY).order_by("-started_at")[:20]
+    found = {change.pk: Progress(change) for change in changes}
+    counted = Replacement.objects.filter(change__in=found).values_list("change", "state", "outcome")
+    for pk, state, outcome, number in counted.annotate(Count("pk")).order_by():
+        _add(found[pk], state, outcome, number)
+    progress = list(found.values())
+    return {
+        "runs": progress,
+        "flying": sum(one.flying for one in progress),
+        "poll": any(one.change.state == ChangeState.RUNNING or one.flying for one in progress),
+    }
+
+
+def _add(progress: Progress, state: str, outcome: str, number: int) -> None:
+    progress.total += number
+    if outcome in GOOD:
+        progress.good += number
+    elif outcome in BAD:
+        progress.bad += number
+    elif outcome:
+        progress.skipped += number
+    elif state in LIVE:
+        progress.flying += number
+    elif state == ReplacementState.HELD:
+        progress.held += number
+
+
+def failures(user: User, now: datetime) -> dict[str, Any]:
+    """Return what failed in the last seven days, clustered by cause, most machines first (two queries)."""
+    ended = Replacement.objects.filter(covered(user, prefix="instance__"), finished_at__gt=now - LATELY)
+    clusters = (
+        ended.filter(outcome__in=BAD)
+        .values("outcome", "error_code")
+        .annotate(
+            n=Count("pk"),
+            kinds=Count("note", distinct=True),
+            note=Max("note"),
+            last=Max("finished_at"),
+            changes=ArrayAgg("change", distinct=True),
+        )
+        .order_by("-n")
+    )
+    causes: list[dict[str, Any]] = [dict(cluster) for cluster in clusters[:8]]
+    for cause in causes:
+        same = cause["kinds"] == 1 and cause["note"]
+        cause["why"] = cause["note"] if same else Outcome(cause["outcome"]).label
+        cause["changes"] = sorted(cause["changes"], reverse=True)[:4]
+    return {"causes": causes, "failed": sum(cause["n"] for cause in causes), "ended": ended.count()}
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One region's mirror as a person needs it."""
+
+    mirror: RegionMirror
+    machines: int
+    late: bool
+
+
+def mirrors(user: User, now: datetime) -> list[Mirror]:
+    """Return the mirrors of the regions, with the machines that the person may see there (two queries)."""
+    counted = visible_instances(user).order_by().values_list("account", "region").annotate(n=Count("pk"))
+    machines = {(account, region): number for account, region, number in counted}
+    rows = RegionMirror.objects.select_related("account").order_by("account__name", "region")
+    return [
+        Mirror(
+            row,
+            machines.get((row.account_id, row.region), 0),
+            is_late(now, row.synced_at, row.instances),
+        )
+        for row in rows
+    ]
+
+
+@dataclass
+class System:
+    """One operating system of the fleet. `x` and `width` are percent of the drawing; `state` is past, soon or empty."""
+
+    label: str
+    ends: date | None
+    state: str
+    machines: int = 0
+    busy: int = 0
+    regions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    x: float = 0.0
+    width: float = 0.0
+
+    @property
+    def named(self) -> bool:
+        """Say whether the name has room below its stratum: a letter takes about 0.65 % of the drawing's least width."""
+        return self.width >= 0.65 * len(self.label)
+
+
+def systems(user: User, today: date) -> dict[str, Any]:
+    """Return the fleet by operating system, what is past its end of life first (two queries)."""
+    visible = visible_instances(user).order_by()
+    found: dict[str, System] = {}
+    for name, region, number in visible.values_list("os_name", "region").annotate(n=Count("pk")):
+        system = _system(found, name, today)
+        system.machines += number
+        system.regions[region] += number
+    busy = Instance.objects.filter(covered(user), gone_at=None, targets__open=True).order_by()
+    for name, number in busy.values_list("os_name").annotate(n=Count("pk")):
+        _system(found, name, today).busy += number
+    ranked = sorted(found.values(), key=lambda s: ({"past": 0, "soon": 1}.get(s.state, 2), -s.machines, s.label))
+    total, at = sum(system.machines for system in ranked), 0.0
+    for system in ranked:
+        system.width = 100 * system.machines / total if total else 0.0
+        system.x, at = at, at + system.width
+    regions = sorted({region for system in ranked for region in system.regions})
+    return {
+        "systems": ranked,
+        "total": total,
+        "regions": regions if len(regions) <= 4 else [],
+        "past": _sum(ranked, "past"),
+        "soon": _sum(ranked, "soon"),
+        "supported": _sum(ranked, ""),
+    }
+
+
+def _system(found: dict[str, System], os_name: str, today: date) -> System:
+    label = os_label(os_name) or "Not known"
+    if label not in found:
+        ends = end_of_life(os_name)
+        state = "" if ends is None or ends >= today + SOON else ("past" if ends < today else "soon")
+        found[label] = System(label, ends, state)
+    return found[label]
+
+
+def _sum(systems: Iterable[System], state: str) -> int:
+    return sum(system.machines for system in systems if system.state == state)

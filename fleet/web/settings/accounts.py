@@ -1,0 +1,220 @@
+"""Settings: accounts. Every act is one form, and whoever may not do it reads why."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.db.models import Count, Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fleet.administration import accounts as acts
+from fleet.lib.clock import DatabaseClock
+from fleet.lib.refused import Refused
+from fleet.lib.secret import Secret
+from fleet.models import Account
+from fleet.web.frame.context import is_late
+from fleet.web.settings.page import carry_out, page, status_of
+from fleet.web.shared.forms import Form, WholeNumber
+from fleet.web.shared.htmx import Request
+
+LIST, ONE = "settings/accounts.html", "settings/account.html"
+PROVIDER_QUOTA = 200
+EDITIONS = [("2026", "2026: the API as it is today"), ("2018", "2018: the old reference")]
+
+
+class AccountForm(Form):
+    """What is known of an account, beside its credential."""
+
+    units = {"replace_quota": "a minute"}
+    wide = ("regions", "endpoint")
+
+    name = forms.CharField(label="Name", max_length=64)
+    edition = forms.ChoiceField(label="Edition", choices=EDITIONS)
+    regions = forms.CharField(
+        label="Regions", max_length=2000, help_text="Ids such as cn-hangzhou, with spaces between."
+    )
+    endpoint = forms.CharField(
+        label="Endpoint",
+        max_length=200,
+        required=False,
+        help_text="host:port. Empty: the public endpoint of each region.",
+    )
+    replace_quota = WholeNumber(
+        label="Replacements at most",
+        least=1,
+        most=PROVIDER_QUOTA,
+        initial=180,
+        help_text="In each region. The provider allows 200; leave some for others.",
+    )
+
+    def wish(self) -> acts.AccountInput:
+        typed = self.cleaned_data
+        return acts.AccountInput(
+            name=typed["name"],
+            edition=typed["edition"],
+            regions=typed["regions"].replace(",", " ").split(),
+            endpoint=typed["endpoint"],
+            replace_quota=typed["replace_quota"],
+        )
+
+
+class KeyForm(Form):
+    """An access key. What was typed is never written into a page again."""
+
+    access_key_id = forms.CharField(
+        label="AccessKey ID", max_length=128, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    access_key_secret = forms.CharField(
+        label="AccessKey secret",
+        max_length=256,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="Sealed at once; only the worker opens it, and no page shows it again.",
+    )
+
+    def key(self) -> dict[str, Any]:
+        return {
+            "access_key_id": self.cleaned_data["access_key_id"],
+            "access_key_secret": Secret(self.cleaned_data["access_key_secret"]),
+        }
+
+
+class NewAccountForm(AccountForm, KeyForm):
+    """A new account with its access key."""
+
+    field_order = ("name", "edition", "regions", "endpoint", "replace_quota", "access_key_id", "access_key_secret")
+
+
+@sensitive_post_parameters("access_key_secret")
+@require_http_methods(["GET", "HEAD", "POST"])
+def accounts(request: Request) -> HttpResponse:
+    """List the accounts; add one."""
+    form, refused = NewAccountForm(request.POST or None), None
+    if request.method == "POST" and form.is_valid():
+        answer = carry_out(
+            request,
+            "add an account",
+            lambda: acts.add_account(actor=request.user, wish=form.wish(), **form.key()),
+            "The account is added, in observe. Its machines are being read.",
+            to=reverse("accounts"),
+            form=form,
+        )
+        if isinstance(answer, HttpResponse):
+            return answer
+        refused = answer
+    context = {"form": form, "refused": _loud(refused), "accounts": list(_rows().order_by("name"))}
+    return page(request, LIST, context, status=status_of(refused, form))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: Request, pk: int) -> HttpResponse:
+    """Show one account: what it may do, how fresh it is; POST changes what is known of it."""
+    found = _found(pk)
+    initial = {name: getattr(found, name) for name in ("name", "edition", "endpoint", "replace_quota")}
+    form = AccountForm(request.POST or None, initial=initial | {"regions": " ".join(found.regions)})
+    refused = None
+    if request.method == "POST" and form.is_valid():
+        answer = _done(
+            request, pk, "change an account", partial(acts.change_account, wish=form.wish()), "Saved.", form=form
+        )
+        if isinstance(answer, HttpResponse):
+            return answer
+        refused = answer
+    return _page(request, pk, form=form, refused=refused)
+
+
+@sensitive_post_parameters("access_key_secret")
+@require_POST
+def credential(request: Request, pk: int) -> HttpResponse:
+    """Replace the access key."""
+    _found(pk)
+    form, refused = KeyForm(request.POST), None
+    if form.is_valid():
+        replace = partial(acts.replace_credential, now=DatabaseClock().now(), **form.key())
+        said = "The new key is sealed and the old one destroyed. The account is in observe."
+        answer = _done(request, pk, "replace the credential of an account", replace, said, form=form)
+        if isinstance(answer, HttpResponse):
+            return answer
+        refused = answer
+    return _page(request, pk, key=form, refused=refused)
+
+
+@require_POST
+def act(request: Request, pk: int, what: str) -> HttpResponse:
+    """Ask for execution or for lifting the guard, agree to it, or take either away."""
+    now = DatabaseClock().now()
+    known: dict[str, tuple[Callable[..., object], str]] = {
+        "ask": (partial(acts.ask_execution, now=now), "Asked. Another administrator switches execution on."),
+        "on": (partial(acts.switch_execution_on, now=now), "Execution is on."),
+        "off": (acts.switch_execution_off, "The account is in observe."),
+        "ask-lift": (acts.ask_lifting, "Asked. Another administrator lifts the guard."),
+        "lift": (acts.lift_guard, "The guard is lifted."),
+        "guard": (acts.set_guard, "Only machines with the tag are changed."),
+    }
+    if what not in known:
+        raise Http404
+    _found(pk)
+    do, said = known[what]
+    answer = _done(request, pk, "change what an account may do", do, said)
+    return answer if isinstance(answer, HttpResponse) else _page(request, pk, refused=answer)
+
+
+def _done(
+    request: Request, pk: int, what: str, do: Callable[..., object], said: str, form: Form | None = None
+) -> HttpResponse | Refused:
+    to = reverse("account", args=[pk])
+    return carry_out(request, what, lambda: do(actor=request.user, account_id=pk), said, to=to, form=form)
+
+
+def _page(
+    request: Request,
+    pk: int,
+    *,
+    form: AccountForm | None = None,
+    key: KeyForm | None = None,
+    refused: Refused | None = None,
+) -> HttpResponse:
+    found = _found(pk)
+    now = DatabaseClock().now()
+    mirrors = {mirror.region: mirror for mirror in found.mirrors.all()}
+    initial = {name: getattr(found, name) for name in ("name", "edition", "endpoint", "replace_quota")}
+    regions = [(region, mirrors.get(region)) for region in found.regions]
+    context = {
+        "account": found,
+        "form": form or AccountForm(initial=initial | {"regions": " ".join(found.regions)}),
+        "key": key or KeyForm(),
+        "keeper": acts.may_keep(request.user, found),
+        "lifting": acts.lifting_asked(found),
+        "regions": [
+            (region, mirror, is_late(now, mirror.synced_at, mirror.instances) if mirror else True)
+            for region, mirror in regions
+        ],
+        "refused": _loud(refused),
+        "now": now,
+    }
+    return page(request, ONE, context, status=status_of(refused, key or form))
+
+
+def _loud(refused: Refused | None) -> Refused | None:
+    """Return the refusal unless it stands under a field already."""
+    return refused if refused and (refused.kind != "wrong" or not refused.field) else None
+
+
+def _found(pk: int) -> Account:
+    found: Account | None = _rows().prefetch_related("mirrors").filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _rows() -> QuerySet[Account, Any]:
+    """Return the accounts with how many machines each has, and how many of them carry the tag of the guard."""
+    present = Q(instances__gone_at=None)
+    tagged = present & Q(instances__tags__contains={"fleet-os": "allowed"})
+    related = ("credential", "execution_asked_by", "execution_on_by")
+    return Account.objects.select_related(*related).annotate(
+        machines=Count("instances", filter=present), allowed=Count("instances", filter=tagged)
+    )

@@ -1,0 +1,235 @@
+"""Settings: people and their roles; and the page on which somebody with a code chooses a password."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fleet.administration import people as acts
+from fleet.administration.authority import may_rule
+from fleet.audit.trail import record
+from fleet.lib.refused import Refused
+from fleet.lib.secret import Secret
+from fleet.models import Grant, Role, User
+from fleet.web.frame.sign_in import address_of
+from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, status_of
+from fleet.web.shared.forms import Consequences, Form, fault
+from fleet.web.shared.htmx import Request
+from fleet.web.shared.refusals import record_refusal
+
+LIST, ONE, CHOOSE = "settings/people.html", "settings/person.html", "frame/choose_password.html"
+NOTES = {
+    Role.VIEWER: "Sees machines, changes and their runs.",
+    Role.OPERATOR: "Drafts changes, starts, pauses and ends them.",
+    Role.APPROVER: "Reviews and approves changes of others.",
+    Role.AUDITOR: "Reads and exports the audit trail.",
+    Role.ADMIN: "Keeps accounts, people and rules.",
+}
+
+
+class GrantForm(Form):
+    """A role and where it holds."""
+
+    role = forms.ChoiceField(
+        label="Role", choices=Role.choices, widget=Consequences(notes={str(role): NOTES[role] for role in Role})
+    )
+    account = account_field()
+    environment = forms.CharField(label="Environment", max_length=64, required=False, help_text="Empty: all of them.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_scope(self)
+
+    def wish(self) -> acts.GrantWish:
+        return acts.GrantWish(self.cleaned_data["role"], chosen_account(self), self.cleaned_data["environment"])
+
+
+class PersonForm(GrantForm):
+    """A new person with a first role."""
+
+    field_order = ("name", "email", "role", "account", "environment")
+
+    name = forms.CharField(label="Name", max_length=64, help_text="To sign in with.")
+    email = forms.CharField(label="E-mail", max_length=254, required=False, help_text="For notifications.")
+
+
+class ChooseForm(Form):
+    """A code and a new password, twice."""
+
+    wide = ("name", "code", "password", "again")
+
+    name = forms.CharField(label="Name", max_length=150, widget=forms.TextInput({"autocomplete": "username"}))
+    code = forms.CharField(label="Code", max_length=80, widget=forms.TextInput({"autocomplete": "off"}))
+    password = forms.CharField(
+        label="New password",
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="At least 12 characters.",
+    )
+    again = forms.CharField(
+        label="The same once more",
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def clean_again(self) -> str:
+        again: str = self.cleaned_data["again"]
+        if "password" in self.cleaned_data and again != self.cleaned_data["password"]:
+            raise fault("The two passwords differ. Type the same one twice.")
+        return again
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def people(request: Request) -> HttpResponse:
+    """List people with their roles; add one. Administrators alone see it."""
+    if not _may_see(request.user):
+        return _not_yours(request)
+    form, refused = PersonForm(request.POST or None), None
+    if request.method == "POST" and form.is_valid():
+        typed = form.cleaned_data
+
+        def add() -> None:
+            made.append(acts.add_person(actor=request.user, name=typed["name"], email=typed["email"], wish=form.wish()))
+
+        made: list[User] = []
+        said = "Added. Make a code for them to choose a password with."
+        answer = carry_out(request, "add a person", add, said, to=reverse("people"), form=form)
+        if isinstance(answer, HttpResponse):
+            return redirect("person", made[0].pk)
+        refused = answer
+    grants = Grant.objects.select_related("account").order_by("role", "pk")
+    found = User.objects.order_by("-is_active", "username").prefetch_related(Prefetch("grants", queryset=grants))
+    rows = [(one, [acts.words_of(held) for held in one.grants.all()]) for one in found]
+    context = {"form": form, "refused": _loud(refused), "people": rows}
+    return page(request, LIST, context, status=status_of(refused, form))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def person(request: Request, pk: int) -> HttpResponse:
+    """Show one person; POST grants a role."""
+    if not _may_see(request.user):
+        return _not_yours(request)
+    found, refused = _found(pk), None
+    form = GrantForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        do = partial(acts.grant, wish=form.wish())
+        answer = _done(request, found, "grant a role", do, f"Granted. It holds from {found}'s next click on.", form)
+        if isinstance(answer, HttpResponse):
+            return answer
+        refused = answer
+    return _page(request, found, form=form, refused=refused)
+
+
+@require_POST
+def act(request: Request, pk: int, what: str) -> HttpResponse:
+    """Take a role away, deactivate, or activate."""
+    found = _found(pk)
+    asked = request.POST.get("grant", "")
+    number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 19 else 0
+    known: dict[str, tuple[Callable[..., object], str]] = {
+        "revoke": (partial(acts.revoke, grant_id=number), "The role is taken away."),
+        "deactivate": (partial(acts.set_active, active=False), f"{found} cannot sign in any more."),
+        "activate": (partial(acts.set_active, active=True), f"{found} can sign in again."),
+    }
+    if what not in known:
+        raise Http404
+    do, said = known[what]
+    answer = _done(request, found, f"{what} {found}", do, said)
+    if isinstance(answer, HttpResponse):
+        return answer
+    return _page(request, found, refused=answer) if _may_see(request.user) else _not_yours(request)
+
+
+@never_cache
+@require_POST
+def invite(request: Request, pk: int) -> HttpResponse:
+    """Make a code to choose a password with; it is shown in this answer alone."""
+    found = _found(pk)
+    try:
+        code = acts.invite(actor=request.user, person_id=pk)
+    except Refused as refused:
+        record_refusal(request, refused, act=f"make a code for {found}")
+        return _page(request, found, refused=refused) if _may_see(request.user) else _not_yours(request)
+    return _page(request, found, code=code)
+
+
+@never_cache
+@sensitive_post_parameters()
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose_password(request: HttpRequest) -> HttpResponse:
+    """Let whoever has a code choose a password."""
+    form = ChooseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        typed = form.cleaned_data
+        try:
+            acts.choose_password(name=typed["name"], code=Secret(typed["code"]), password=Secret(typed["password"]))
+        except Refused as refused:
+            form.add_error(refused.field or None, fault(refused.sentence))
+            if not refused.field:  # the name may be anything, even a password in the wrong field
+                data = {"address": address_of(request)}
+                record(action="person.sign_in_refused", subject="a code", actor_name="unknown name", data=data)
+        else:
+            messages.success(request, "The password is set. Sign in with it.", extra_tags="ok")
+            return redirect("sign-in")
+    return render(request, CHOOSE, {"form": form}, status=422 if form.errors else 200)
+
+
+def _done(
+    request: Request, found: User, what: str, do: Callable[..., object], said: str, form: Form | None = None
+) -> HttpResponse | Refused:
+    to = reverse("person", args=[found.pk])
+    return carry_out(request, what, lambda: do(actor=request.user, person_id=found.pk), said, to=to, form=form)
+
+
+def _page(
+    request: Request,
+    found: User,
+    *,
+    form: GrantForm | None = None,
+    refused: Refused | None = None,
+    code: Secret | None = None,
+) -> HttpResponse:
+    held = found.grants.select_related("account").order_by("role", "pk")
+    context = {
+        "person": found,
+        "grants": [(one, acts.words_of(one), may_rule(request.user, one.account_id)) for one in held],
+        "form": form or GrantForm(),
+        "own": found.pk == request.user.pk,
+        "refused": _loud(refused),
+        "code": code.reveal() if code else "",
+        "choose": request.build_absolute_uri(reverse("choose-password")),
+    }
+    return page(request, ONE, context, status=status_of(refused, form))
+
+
+def _may_see(user: User) -> bool:
+    return Grant.objects.filter(user=user, role=Role.ADMIN).exists()
+
+
+def _not_yours(request: Request) -> HttpResponse:
+    refused = Refused("People and their roles are for administrators. Ask one.", kind="forbidden")
+    return page(request, LIST, {"refused": refused, "people": []}, status=403)
+
+
+def _loud(refused: Refused | None) -> Refused | None:
+    return refused if refused and (refused.kind != "wrong" or not refused.field) else None
+
+
+def _found(pk: int) -> User:
+    found = User.objects.filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,25 @@
+"""How a refusal of a use case is answered: its status, and its line on the trail."""
+
+from django.db import transaction
+
+from fleet.audit.trail import record
+from fleet.lib.refused import Refused
+from fleet.models import Change, ChangeState
+from fleet.web.shared.htmx import Request
+
+STATUS = {"forbidden": 403, "moved": 409, "wrong": 422}
+
+
+@transaction.atomic
+def record_refusal(request: Request, refused: Refused, *, act: str, change: Change | None = None) -> None:
+    """Write a refused act on the audit trail, in a transaction of its own: the act's was rolled back."""
+    # A draft that is not filled in yet is no refusal worth keeping.
+    if refused.kind != "forbidden" and (change is None or change.state == ChangeState.DRAFT):
+        return
+    record(
+        action="person.refused",
+        actor=request.user,
+        subject=f"{act} {change}" if change else act,
+        change=change,
+        data={"act": act, "kind": refused.kind, "why": refused.sentence},
+    )

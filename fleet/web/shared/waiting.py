@@ -1,0 +1,75 @@
+"""What waits for a person: changes to review, approved changes of theirs to start, machines held for a decision."""
+
+from datetime import datetime
+
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+
+from fleet.models import (
+    Approval,
+    Change,
+    ChangeState,
+    Contributor,
+    Decision,
+    Look,
+    Replacement,
+    ReplacementState,
+    Role,
+    User,
+)
+from fleet.web.shared.scope import covered, wholly_covered
+
+ENDED = (ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED)
+
+
+def to_review(user: User) -> QuerySet[Change]:
+    """Return the changes that wait for this person's decision: an approver of all its machines, no hand in it, not yet given.
+
+    In review, or stopped by itself with a fresh approval asked for the rest.
+    """
+    hand = Contributor.objects.filter(change=OuterRef("pk"), user=user.pk)
+    given = Approval.objects.filter(
+        change=OuterRef("pk"),
+        reviewer=user.pk,
+        decision=Decision.APPROVE,
+        revision=OuterRef("revision"),
+        round=OuterRef("round"),
+        voided_at=None,
+    )
+    asked = Q(state=ChangeState.IN_REVIEW) | Q(state=ChangeState.TRIPPED, round__gt=1)
+    open_to = Change.objects.filter(asked, wholly_covered(user, Role.APPROVER), ~Exists(hand), ~Exists(given))
+    return open_to.exclude(author=user.pk)
+
+
+def to_start(user: User) -> QuerySet[Change]:
+    """Return the person's own approved changes that nobody has started."""
+    return Change.objects.filter(state=ChangeState.APPROVED, author=user.pk)
+
+
+def to_decide(user: User) -> QuerySet[Change]:
+    """Return the changes that hold a machine which the person may operate."""
+    held = Replacement.objects.filter(
+        covered(user, Role.OPERATOR, prefix="instance__"), change=OuterRef("pk"), state=ReplacementState.HELD
+    )
+    return Change.objects.filter(Exists(held))
+
+
+def waiting(user: User) -> QuerySet[Change]:
+    """Return all changes that wait for the person."""
+    found = Q(pk__in=to_review(user).values("pk")) | Q(pk__in=to_start(user).values("pk"))
+    return Change.objects.filter(found | Q(pk__in=to_decide(user).values("pk")))
+
+
+def approved_by(user: User, now: datetime) -> QuerySet[Approval]:
+    """Return the person's approvals of changes that have not ended, the newest first, with `holds`: whether each counts."""
+    present = {name: F(f"change__{name}") for name in ("revision", "round", "spec_digest")}
+    holds = Q(voided_at=None, expires_at__gt=now, **present)
+    given = Approval.objects.filter(reviewer=user.pk, decision=Decision.APPROVE).exclude(change__state__in=ENDED)
+    given = given.annotate(holds=ExpressionWrapper(holds, output_field=BooleanField()))
+    return given.select_related("change__author").defer("leaves").order_by("-at", "-pk")
+
+
+def moved_since(user: User) -> QuerySet[Look]:
+    """Return the person's looks at changes that have not ended and moved since: another revision, or new comments."""
+    looks = Look.objects.filter(person=user.pk).exclude(change__state__in=ENDED).select_related("change__author")
+    said = looks.defer("leaves", "spec").annotate(said=Count("change__comments"))
+    return said.filter(~Q(revision=F("change__revision")) | Q(said__gt=F("comments"))).order_by("-at", "-pk")
