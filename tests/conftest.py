@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,8 +16,10 @@ from django_q.conf import Conf
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
+from fleet.engine import pace
+from fleet.lib.clock import ManualClock
 from fleet.management.processes.guardian import Guardian
-from tests.support import databases
+from tests.support import databases, fleets
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator, emulator_process
 
@@ -123,6 +126,20 @@ def emulator(emulator_server: Emulator) -> Emulator:
     """The emulator with a fresh demo fleet, in which everything happens at once."""
     emulator_server.reset()
     return emulator_server
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until the test moves it."""
+    pace.forget()  # what this process knows of the test before
+    return ManualClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def fleet(db: None, emulator: Emulator) -> Emulator:
+    """The emulator's demo fleet, mirrored into the test's database."""
+    fleets.mirror(emulator)
+    return emulator
 
 
 @pytest.fixture
