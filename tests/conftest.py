@@ -52,11 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lifeline() -> Iterator[Guardian]:
+def guardian() -> Iterator[Guardian]:
     """What ends every child process of the session, also when pytest itself is killed."""
-    line = Guardian()
-    yield line
-    line.close()
+    guardian = Guardian()
+    yield guardian
+    guardian.close()
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +68,9 @@ def session_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def database_url(lifeline: Guardian, session_folder: Path) -> Iterator[str]:
+def database_url(guardian: Guardian, session_folder: Path) -> Iterator[str]:
     """The address of the PostgreSQL of the session."""
-    with databases.database_server(folder=session_folder, lifeline=lifeline) as url:
+    with databases.database_server(folder=session_folder, guardian=guardian) as url:
         yield url
 
 
@@ -115,9 +115,9 @@ def site(committed_db: CommittedDatabase) -> Iterator[LiveServer]:
 
 
 @pytest.fixture(scope="session")
-def emulator_server(lifeline: Guardian, session_folder: Path) -> Iterator[Emulator]:
+def emulator_server(guardian: Guardian, session_folder: Path) -> Iterator[Emulator]:
     """The emulator's process, one for the session."""
-    with emulator_process(folder=session_folder, lifeline=lifeline) as server:
+    with emulator_process(folder=session_folder, guardian=guardian) as server:
         yield server
 
 

@@ -21,13 +21,13 @@ from fleet.management.processes.guardian import Guardian
 
 
 @contextmanager
-def database_server(*, folder: Path, lifeline: Guardian) -> Iterator[str]:
+def database_server(*, folder: Path, guardian: Guardian) -> Iterator[str]:
     """Yield the address of a PostgreSQL server: DATABASE_URL's, else one started in `folder`."""
     given = os.environ.get("DATABASE_URL")
     if given:
         yield given
         return
-    server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False)
+    server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log", durable=False)
     url = server.start()
     try:
         yield url

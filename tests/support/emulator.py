@@ -83,13 +83,13 @@ class Emulator:
 
 
 @contextmanager
-def emulator_process(*, folder: Path, lifeline: Guardian, options: tuple[str, ...] = ()) -> Iterator[Emulator]:
+def emulator_process(*, folder: Path, guardian: Guardian, options: tuple[str, ...] = ()) -> Iterator[Emulator]:
     """Start an emulator on a free port, yield it when it is ready, and end it."""
     log = folder / "emulator.log"
     process = spawn(
         name="emulator",
         command=[sys.executable, "-m", "fleet.emulator", "--port", "0", *options],
-        lifeline=lifeline,
+        guardian=guardian,
         log=log,
         environment=clean_environment(without_proxies=True),
         folder=ROOT,

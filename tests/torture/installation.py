@@ -30,8 +30,8 @@ STALE = "15"  # three ticks; and a cluster has to start in it, on a machine that
 class Installation:
     """Every process by its name. What is killed is started again by `mend`, as a service manager would."""
 
-    def __init__(self, *, folder: Path, lifeline: Guardian, server: EmbeddedPostgres, url: str) -> None:
-        self._folder, self._lifeline, self._server = folder, lifeline, server
+    def __init__(self, *, folder: Path, guardian: Guardian, server: EmbeddedPostgres, url: str) -> None:
+        self._folder, self._guardian, self._server = folder, guardian, server
         self.url = url
         self.port, web = free_port(), free_port()
         self.emulator = Emulator(url=f"http://127.0.0.1:{self.port}", port=self.port)
@@ -50,7 +50,7 @@ class Installation:
             self.processes[name] = spawn(
                 name=name,
                 command=[sys.executable, *self.commands[name]],
-                lifeline=self._lifeline,
+                guardian=self._guardian,
                 log=self._folder / f"{name}.log",
                 environment=clean_environment(
                     without_proxies=True,
@@ -111,13 +111,13 @@ class Installation:
 
 
 @contextmanager
-def installed(*, folder: Path, lifeline: Guardian) -> Iterator[Installation]:
+def installed(*, folder: Path, guardian: Guardian) -> Iterator[Installation]:
     """Yield a fresh installation of which the emulator runs; Django of this process is pointed at its database.
 
     The database keeps what was committed when its server is killed, as that of the other tests need not.
     """
     folder.mkdir(mode=0o711)
-    server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log")
+    server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log")
     described: dict[str, Any] = settings.DATABASES["default"]
     before, outside = dict(described), os.environ.get("DATABASE_URL")
     installation = None
@@ -127,7 +127,7 @@ def installed(*, folder: Path, lifeline: Guardian) -> Iterator[Installation]:
         databases.point_django_at(url=url, worker="")
         os.environ["DATABASE_URL"] = url
         call_command("migrate", verbosity=0)
-        installation = Installation(folder=folder, lifeline=lifeline, server=server, url=url)
+        installation = Installation(folder=folder, guardian=guardian, server=server, url=url)
         installation.start("emulator")
         yield installation
     finally:

@@ -43,7 +43,7 @@ OLD_DISK = {Outcome.FAILED_UNTOUCHED, Outcome.SKIPPED_DRIFT, Outcome.CANCELLED}
 
 def test_whatever_is_killed_no_disk_is_made_twice_and_none_is_lost(
     session_folder: Path,
-    lifeline: Guardian,
+    guardian: Guardian,
     django_db_blocker: DjangoDbBlocker,
     report: Callable[[str], None],
 ) -> None:
@@ -52,7 +52,7 @@ def test_whatever_is_killed_no_disk_is_made_twice_and_none_is_lost(
     told: Counter[str] = Counter()
     for lap in range(math.ceil(kills / A_LAP)):
         folder = session_folder / f"torture-{lap}"
-        with django_db_blocker.unblock(), installed(folder=folder, lifeline=lifeline) as installation:
+        with django_db_blocker.unblock(), installed(folder=folder, guardian=guardian) as installation:
             told += _lap(installation, rng, kills=min(A_LAP, kills - lap * A_LAP))
     report("rollout: " + ", ".join(f"{number:,} {what}" for what, number in sorted(told.items())))
 

@@ -24,12 +24,12 @@ REGIONS = ["cn-hangzhou", "cn-shanghai", "ap-southeast-1"]
 @contextmanager
 def database() -> Iterator[str]:
     """Let Django and child processes use a fresh database on a server of its own, and yield its address."""
-    lifeline = Guardian()
+    guardian = Guardian()
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as name:
         folder = Path(name)
         # The server may run under another user, who must be able to pass through.
         folder.chmod(0o711)
-        server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log")
+        server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log")
         try:
             url = server.start()
             keys = Fernet.generate_key().decode()
@@ -41,7 +41,7 @@ def database() -> Iterator[str]:
         finally:
             connections.close_all()
             server.stop()
-            lifeline.close()
+            guardian.close()
 
 
 def account(name: str, *, endpoint: str, regions: Sequence[str] = REGIONS) -> Account:

@@ -63,8 +63,8 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="fleet-test-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # the database's own user must get through
-        lifeline = Guardian()
-        server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False)
+        guardian = Guardian()
+        server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log", durable=False)
         try:
             begin = time.monotonic()
             surroundings = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
@@ -76,7 +76,7 @@ def run_tests(
             return 1
         finally:
             server.stop()
-            lifeline.close()
+            guardian.close()
 
 
 def spread(*, arguments: list[str], cores: int) -> list[str]:

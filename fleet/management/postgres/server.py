@@ -54,14 +54,14 @@ class EmbeddedPostgres:
         self,
         *,
         folder: Path,
-        lifeline: Guardian,
+        guardian: Guardian,
         logfile: Path,
         durable: bool = True,
         elsewhere: Path = ELSEWHERE,
     ) -> None:
         self._folder = folder
         self._elsewhere = elsewhere
-        self._lifeline = lifeline
+        self._guardian = guardian
         self._logfile = logfile
         self._durable = durable
         self._process: Process | None = None
@@ -85,7 +85,7 @@ class EmbeddedPostgres:
         self._process = spawn(
             name="PostgreSQL",
             command=[home.program("postgres"), "-D", home.data, "-k", home.socket, *self._options()],
-            lifeline=self._lifeline,
+            guardian=self._guardian,
             log=self._logfile,
             environment=_environment(),
             folder=Path("/"),

@@ -1,4 +1,4 @@
-"""Child processes: each started in a process group of its own, held by the lifeline, and ended whole."""
+"""Child processes: each started in a process group of its own, held by the guardian, and ended whole."""
 
 import contextlib
 import errno
@@ -35,15 +35,15 @@ class Process:
     """One running child and its process group."""
 
     def __init__(
-        self, *, name: str, popen: subprocess.Popen[bytes], lifeline: Guardian, stop_with: int, grace: float
+        self, *, name: str, popen: subprocess.Popen[bytes], guardian: Guardian, stop_with: int, grace: float
     ) -> None:
         self.name = name
         self.pid = popen.pid
         self._popen = popen
-        self._lifeline = lifeline
+        self._guardian = guardian
         self._stop_with = stop_with
         self._grace = grace
-        lifeline.hold(pid=popen.pid, stop_with=stop_with, grace=grace)
+        guardian.hold(pid=popen.pid, stop_with=stop_with, grace=grace)
 
     @property
     def exit_code(self) -> int | None:
@@ -72,14 +72,14 @@ class Process:
         while group_alive(group=self.pid) and time.monotonic() < end:
             kill_group(group=self.pid)
             time.sleep(0.02)
-        self._lifeline.drop(pid=self.pid)
+        self._guardian.drop(pid=self.pid)
 
 
 def spawn(
     *,
     name: str,
     command: Sequence[str | Path],
-    lifeline: Guardian,
+    guardian: Guardian,
     log: Path | None,
     environment: dict[str, str],
     folder: Path,
@@ -102,7 +102,7 @@ def spawn(
             extra_groups=[] if user else None,
             preexec_fn=tied_to_parent(stop_with=stop_with),
         )
-    return Process(name=name, popen=popen, lifeline=lifeline, stop_with=stop_with, grace=grace)
+    return Process(name=name, popen=popen, guardian=guardian, stop_with=stop_with, grace=grace)
 
 
 def open_log(*, path: Path) -> BufferedWriter:

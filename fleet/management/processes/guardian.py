@@ -1,7 +1,7 @@
-"""The lifeline ends what a process started, when that process is gone without a word (`kill -9`).
+"""End what a process started when that process is gone without a word (`kill -9`).
 
-Two belts. A *guardian*, a small process of its own session, reads a pipe that only its owner can write to:
-at the end of the pipe it ends, newest first, every process group it was told to hold. And on Linux every
+Twice over. A *guardian*, a small process in a session of its own, reads a pipe that only its owner can write to:
+when the pipe closes, it ends every process group that it was told to hold, the newest first. And on Linux every
 child asks the kernel to be signalled when its parent dies, so that a killed guardian changes nothing.
 
 This file is also the guardian's program, run by its path: it uses the standard library only.
@@ -90,12 +90,15 @@ def _deaf() -> None:
 
 
 class Guardian:
-    """Hold process groups while this process lives; the guardian keeps the files `keep` open (a lock)."""
+    """The guardian of this process, as seen from here: it is told which process groups to hold.
+
+    `keep` are open files (a lock) that the guardian keeps open too, until it has ended what it held.
+    """
 
     def __init__(self, *, keep: tuple[int, ...] = ()) -> None:
         self._keep = keep
         self._held: dict[int, str] = {}
-        self._guardian = self._start()
+        self._process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -113,7 +116,7 @@ class Guardian:
     @property
     def pid(self) -> int:
         """The guardian's process id."""
-        return self._guardian.pid
+        return self._process.pid
 
     def hold(self, *, pid: int, stop_with: int, grace: float) -> None:
         """Hold the process group that `pid` leads; it is ended before all that were held earlier."""
@@ -127,10 +130,10 @@ class Guardian:
 
     def mend(self) -> bool:
         """Start a new guardian if the present one is gone, and say whether that was so."""
-        if self._guardian.poll() is None:
+        if self._process.poll() is None:
             return False
         self._close_pipe()
-        self._guardian = self._start()
+        self._process = self._start()
         for line in self._held.values():
             self._tell(line)
         return True
@@ -138,21 +141,21 @@ class Guardian:
     def close(self) -> None:
         """End the guardian, and with it whatever is still held."""
         self._close_pipe()
-        self._guardian.wait()
+        self._process.wait()
 
     def _close_pipe(self) -> None:
         with contextlib.suppress(OSError):
-            assert self._guardian.stdin is not None
-            self._guardian.stdin.close()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def _tell(self, line: str) -> None:
         # A dead guardian is replaced by the next `mend`, which tells the new one everything.
-        assert self._guardian.stdin is not None
-        if self._guardian.stdin.closed:
+        assert self._process.stdin is not None
+        if self._process.stdin.closed:
             return
         with contextlib.suppress(OSError):
-            self._guardian.stdin.write(line)
-            self._guardian.stdin.flush()
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
 
 
 def guard(*, lines: Iterable[str]) -> None:

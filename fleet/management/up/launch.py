@@ -61,7 +61,7 @@ class Launch:
         self._logs = wish.folder / "log"
         self._url_file = wish.folder / "database.url"
         self._environment: dict[str, str] = {}
-        self._lifeline: Guardian
+        self._guardian: Guardian
 
     def run(self) -> None:
         """Start all, say where it is, keep it running; raises `Refused` when something is in the way."""
@@ -72,11 +72,11 @@ class Launch:
         lock.take(say=self._say)
         try:
             self._check_ports()
-            self._lifeline = Guardian(keep=(lock.handle,))
+            self._guardian = Guardian(keep=(lock.handle,))
             try:
                 self._run_all()
             finally:
-                self._lifeline.close()
+                self._guardian.close()
         finally:
             lock.release()
 
@@ -101,7 +101,7 @@ class Launch:
                 raise CannotStart(fault)
 
     def _run_all(self) -> None:
-        services = Services(lifeline=self._lifeline, stop=self._stop, say=self._say)
+        services = Services(guardian=self._guardian, stop=self._stop, say=self._say)
         try:
             self._start(services)
             self._say(self._welcome())
@@ -147,7 +147,7 @@ class Launch:
             self._environment["DATABASE_URL"] = given
             return
         server = EmbeddedPostgres(
-            folder=self._wish.folder, lifeline=self._lifeline, logfile=self._logs / "postgres.log"
+            folder=self._wish.folder, guardian=self._guardian, logfile=self._logs / "postgres.log"
         )
 
         def start() -> Process:
@@ -193,7 +193,7 @@ class Launch:
         return spawn(
             name=name,
             command=[sys.executable, *arguments],
-            lifeline=self._lifeline,
+            guardian=self._guardian,
             log=self._logs / f"{name}.log",
             environment=self._environment | (environment or {}),
             folder=self._wish.root,

@@ -28,8 +28,8 @@ class Service:
 class Services:
     """All children that must stay."""
 
-    def __init__(self, *, lifeline: Guardian, stop: Stop, say: Callable[[str], None]) -> None:
-        self._lifeline = lifeline
+    def __init__(self, *, guardian: Guardian, stop: Stop, say: Callable[[str], None]) -> None:
+        self._guardian = guardian
         self._stop = stop
         self._say = say
         self._services: dict[str, Service] = {}
@@ -48,7 +48,7 @@ class Services:
     def watch(self) -> None:
         """Start what dies again, with growing pauses, until asked to stop."""
         while not self._stop.wait(seconds=0.5):
-            self._lifeline.mend()
+            self._guardian.mend()
             # PostgreSQL first: the others need it.
             for service in sorted(self._services.values(), key=lambda each: -each.turn):
                 self._mend(service)

@@ -40,7 +40,7 @@ class Watchdog:
     def __init__(self, *, stale: float, stop: Stop) -> None:
         self._stop = stop
         self._pulse = Liveness(stale=stale)
-        self._lifeline = Guardian()
+        self._guardian = Guardian()
         self._cluster: Process | None = None
         self._pause = 0.0
         self._scheduled = False
@@ -49,14 +49,14 @@ class Watchdog:
         """Run until asked to stop; then let the cluster finish its tasks, for `GRACE` seconds."""
         try:
             while not self._stop.asked:
-                self._lifeline.mend()
+                self._guardian.mend()
                 self._keep_running()
                 self._look()
                 self._stop.wait(seconds=EVERY)
         finally:
             if self._cluster:
                 self._cluster.stop()
-            self._lifeline.close()
+            self._guardian.close()
 
     def _keep_running(self) -> None:
         if self._cluster and self._cluster.exit_code is not None:
@@ -64,7 +64,7 @@ class Watchdog:
             log.warning("The task cluster ended (code %s); starting another.", self._cluster.exit_code)
             self._replace()
         if self._cluster is None:
-            self._cluster = _start_cluster(self._lifeline)
+            self._cluster = _start_cluster(self._guardian)
             self._pulse.begin(now=time.monotonic())
 
     def _look(self) -> None:
@@ -98,11 +98,11 @@ class Watchdog:
         self._pause = min(LONGEST_PAUSE, max(1.0, self._pause * 2))
 
 
-def _start_cluster(lifeline: Guardian) -> Process:
+def _start_cluster(guardian: Guardian) -> Process:
     return spawn(
         name="cluster",
         command=[sys.executable, settings.ROOT / "manage.py", "qcluster"],
-        lifeline=lifeline,
+        guardian=guardian,
         log=None,
         environment=dict(os.environ),
         folder=settings.ROOT,

@@ -26,26 +26,26 @@ AS_ROOT = os.geteuid() == 0
 OWNER = """
 import sys, time
 from pathlib import Path
-from fleet.management.processes.guardian import Lifeline
+from fleet.management.processes.guardian import Guardian
 from fleet.management.postgres.server import EmbeddedPostgres
 folder, wait = Path(sys.argv[1]), float(sys.argv[2])
-lifeline = Lifeline()
-server = EmbeddedPostgres(folder=folder, lifeline=lifeline, logfile=folder / "postgres.log", durable=False)
-print(server.start(), lifeline.pid, flush=True)
+guardian = Guardian()
+server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log", durable=False)
+print(server.start(), guardian.pid, flush=True)
 time.sleep(wait)
 server.stop()
-lifeline.close()
+guardian.close()
 """
 
 
 @pytest.fixture
-def make(var: Path, lifeline: Guardian) -> Iterator[Callable[..., EmbeddedPostgres]]:
+def make(var: Path, guardian: Guardian) -> Iterator[Callable[..., EmbeddedPostgres]]:
     made = []
 
     def build(*, durable: bool = False, elsewhere: Path = ELSEWHERE) -> EmbeddedPostgres:
         server = EmbeddedPostgres(
             folder=var,
-            lifeline=lifeline,
+            guardian=guardian,
             logfile=var / "postgres.log",
             durable=durable,
             elsewhere=elsewhere,

@@ -1,4 +1,4 @@
-"""The lifeline by itself: what a guardian ends, in which order, and what a killed guardian leaves to it."""
+"""The guardian by itself: what it ends and in which order, and that a killed one is replaced."""
 
 import os
 import signal
@@ -32,18 +32,18 @@ while True:
 
 
 @pytest.fixture
-def line() -> Iterator[Guardian]:
-    lifeline = Guardian()
-    yield lifeline
-    lifeline.close()
+def guardian() -> Iterator[Guardian]:
+    guardian = Guardian()
+    yield guardian
+    guardian.close()
 
 
-def start(line: Guardian, name: str, book: Path, *, stubborn: bool = False, grace: float = 5) -> Process:
+def start(guardian: Guardian, name: str, book: Path, *, stubborn: bool = False, grace: float = 5) -> Process:
     before = book.read_text().count("ready") if book.exists() else 0
     child = spawn(
         name=name,
         command=[sys.executable, "-c", CHILD, name, book, "stubborn" if stubborn else "willing"],
-        lifeline=line,
+        guardian=guardian,
         log=None,
         environment=dict(os.environ),
         folder=book.parent,
@@ -54,11 +54,11 @@ def start(line: Guardian, name: str, book: Path, *, stubborn: bool = False, grac
 
 
 def test_closing_it_ends_what_is_held_newest_first(tmp_path: Path) -> None:
-    line = Guardian()
+    guardian = Guardian()
     book = tmp_path / "book"
-    children = [start(line, name, book) for name in ("database", "emulator", "web")]
+    children = [start(guardian, name, book) for name in ("database", "emulator", "web")]
 
-    line.close()
+    guardian.close()
 
     assert book.read_text().split()[3:] == ["web", "emulator", "database"]
     for child in children:
@@ -66,20 +66,20 @@ def test_closing_it_ends_what_is_held_newest_first(tmp_path: Path) -> None:
         child.clear()
 
 
-def test_what_was_dropped_is_left_alone(line: Guardian, tmp_path: Path) -> None:
-    own = Guardian()
+def test_what_was_dropped_is_left_alone(tmp_path: Path) -> None:
+    guardian = Guardian()
     book = tmp_path / "book"
-    child = start(own, "kept", book)
-    own.drop(pid=child.pid)
+    child = start(guardian, "kept", book)
+    guardian.drop(pid=child.pid)
 
-    own.close()
+    guardian.close()
 
     assert child.exit_code is None
     child.kill()
 
 
-def test_a_stubborn_child_is_killed_with_its_group_after_its_grace(line: Guardian, tmp_path: Path) -> None:
-    child = start(line, "stubborn", tmp_path / "book", stubborn=True, grace=0.3)
+def test_a_stubborn_child_is_killed_with_its_group_after_its_grace(guardian: Guardian, tmp_path: Path) -> None:
+    child = start(guardian, "stubborn", tmp_path / "book", stubborn=True, grace=0.3)
 
     child.stop()
 
@@ -87,22 +87,22 @@ def test_a_stubborn_child_is_killed_with_its_group_after_its_grace(line: Guardia
 
 
 def test_a_killed_guardian_is_replaced_and_told_everything(tmp_path: Path) -> None:
-    line = Guardian()
-    child = start(line, "web", tmp_path / "book")
-    os.kill(line.pid, signal.SIGKILL)
-    assert wait_for(what=line.mend, seconds=5)
-    assert not line.mend()
+    guardian = Guardian()
+    child = start(guardian, "web", tmp_path / "book")
+    os.kill(guardian.pid, signal.SIGKILL)
+    assert wait_for(what=guardian.mend, seconds=5)
+    assert not guardian.mend()
 
-    line.close()
+    guardian.close()
 
     assert wait_for(what=lambda: child.exit_code == 0, seconds=5)
     child.clear()
 
 
-def test_the_guardian_ignores_the_terminals_ctrl_c(line: Guardian) -> None:
-    assert os.getsid(line.pid) == line.pid != os.getsid(0)
+def test_the_guardian_ignores_the_terminals_ctrl_c(guardian: Guardian) -> None:
+    assert os.getsid(guardian.pid) == guardian.pid != os.getsid(0)
 
-    os.kill(line.pid, signal.SIGINT)
+    os.kill(guardian.pid, signal.SIGINT)
 
     with pytest.raises(subprocess.TimeoutExpired):
-        line._guardian.wait(timeout=0.3)
+        guardian._process.wait(timeout=0.3)

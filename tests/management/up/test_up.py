@@ -77,8 +77,8 @@ def test_killed_it_leaves_nothing_and_the_next_one_goes_on(var: Path) -> None:
         shown = emulated(ports).call("GET", f"instances/{EXAMPLE}")
         assert shown["InstanceName"] == "renamed-before-the-kill"
 
-        # Now the guardian first: the kernel's word to the children is the second belt.
-        guardian = child(var, "lifeline.py")
+        # Now the guardian first: what is left is the kernel's signal to the children.
+        guardian = child(var, "guardian.py")
         assert guardian.ppid() == second.process.pid
         second.process.send_signal(signal.SIGSTOP)  # or it would start another guardian
         guardian.kill()
