@@ -1,6 +1,5 @@
 """Who may do what to a change. The same answers make the buttons and decide every request."""
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,8 +7,9 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import JSONArray
 
+from fleet.guards.roles import Scopes, roles_of_grants, scopes_of
 from fleet.lib.refused import Refused
-from fleet.models import Change, ChangeState, Contributor, Grant, Instance, Role, SeenMark, User
+from fleet.models import Change, ChangeState, Contributor, Grant, Role, SeenMark, User
 
 FINAL = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
 
@@ -22,46 +22,6 @@ class Act:
     why: str = ""
     shown: bool = True
     kind: str = "forbidden"
-
-
-Grants = Iterable[tuple[str, int | None, str]]  # role, account or any, environment or any
-
-
-def roles_over(user: User, scopes: set[tuple[int, str]]) -> frozenset[Role]:
-    """Return the roles that `user` has for every one of these pairs of account and environment, in one query."""
-    return _roles_in(Grant.objects.filter(user=user).values_list("role", "account_id", "environment"), scopes)
-
-
-def _roles_in(grants: Grants, scopes: set[tuple[int, str]]) -> frozenset[Role]:
-    held: dict[str, list[tuple[int | None, str]]] = {}
-    for role, account, environment in grants:
-        held.setdefault(role, []).append((account, environment))
-
-    return frozenset(Role(role) for role, grants in held.items() if _everywhere(grants, scopes))
-
-
-def _everywhere(grants: Collection[tuple[int | None, str]], scopes: set[tuple[int, str]]) -> bool:
-    return bool(scopes) and all(
-        any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
-        for wanted, place in scopes
-    )
-
-
-def covers(user: User, role: Role, scopes: set[tuple[int, str]]) -> bool:
-    """Say whether `user` has `role` for every pair of account and environment."""
-    return role in roles_over(user, scopes)
-
-
-def covers_with_any(user: User, roles: Collection[Role], scopes: set[tuple[int, str]]) -> bool:
-    """Say whether `user` has one of `roles` for every pair, in one perhaps another than in the next."""
-    grants = Grant.objects.filter(user=user, role__in=roles).values_list("account_id", "environment")
-    return _everywhere(list(grants), scopes)
-
-
-def scopes_of(change: Change) -> set[tuple[int, str]]:
-    """Return the pairs of account and environment that a change touches."""
-    touched = Instance.objects.filter(targets__change=change).values_list("account_id", "environment").distinct()
-    return set(touched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +42,7 @@ class Relation:
         return Role.APPROVER in self.roles
 
 
-def relation_of(change: Change, user: User, scopes: set[tuple[int, str]] | None = None) -> Relation:
+def relation_of(change: Change, user: User, scopes: Scopes | None = None) -> Relation:
     """Return what `user` is to a change, in two queries; in one with the pairs of account and environment."""
     contributed = Contributor.objects.filter(change=change, user=OuterRef("pk"))
     grants = Grant.objects.filter(user=OuterRef("pk")).values(row=JSONArray("role", "account_id", "environment"))
@@ -92,7 +52,7 @@ def relation_of(change: Change, user: User, scopes: set[tuple[int, str]] | None 
     )
     hand, held, seen = person.get()
     author = change.author_id == user.pk
-    roles = _roles_in(held, scopes_of(change) if scopes is None else scopes)
+    roles = roles_of_grants(held, scopes_of(change) if scopes is None else scopes)
     return Relation(roles, hand or author, author, frozenset(seen))
 
 

@@ -3,10 +3,10 @@
 import logging
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from fleet.guards import calendars, kill_switch
-from fleet.models import Account, Approval, Change, ChangeState, Contributor, Decision, MachineLock, Replacement
+from fleet.models import Account, Change, ChangeState, MachineLock, Replacement
 
 logger = logging.getLogger(__name__)
 DRIVING = frozenset({ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED})
@@ -41,34 +41,6 @@ def passing(row: Replacement, change: Change, now: datetime) -> str:
         # A database that does not answer, an entry that nobody foresaw: whatever it is, nothing is sent.
         logger.exception("The gates of replacement %d could not be read", row.pk)
         return "Calendars and kill switch could not be read."
-
-
-def approved_leaves(change: Change, now: datetime) -> frozenset[str]:
-    """Return the leaves that every valid approval of the change's present form signed; none with too few approvals."""
-    signed = [frozenset(leaves) for leaves in valid_approvals(change, now).values_list("leaves", flat=True)]
-    if len(signed) < max(1, change.approvals_needed):
-        return frozenset()
-    return frozenset.intersection(*signed)
-
-
-def valid_approvals(change: Change, now: datetime) -> QuerySet[Approval]:
-    """Return the approvals that count for the present form of a change."""
-    return change.approvals.filter(counting(change, now))
-
-
-def counting(change: Change, now: datetime) -> Q:
-    """Return what an approval that counts is: of this revision, round and digest, not void, not expired, without a hand in it."""
-    contributors = Contributor.objects.filter(change=change).values("user")
-    return Q(
-        ~Q(reviewer__in=contributors),
-        ~Q(reviewer=change.author_id),
-        decision=Decision.APPROVE,
-        revision=change.revision,
-        round=change.round,
-        spec_digest=change.spec_digest,
-        voided_at=None,
-        expires_at__gt=now,
-    )
 
 
 def _out_of_hours(row: Replacement, change: Change, now: datetime) -> str:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.urls import reverse
 
-from fleet.changes.permissions import scopes_of
+from fleet.guards.roles import scopes_of
 from fleet.models import AuditEvent, Change, Contributor, Delivery, Grant, Heartbeat, Role, User, Webhook
 
 CURSOR = "notices"  # the heartbeat whose note is the number of the last event that was looked at

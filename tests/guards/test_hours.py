@@ -8,7 +8,7 @@ import pytest
 from fleet.changes.review import deciding
 from fleet.changes.review.requirements import Requirement, requirements
 from fleet.changes.running import scheduling
-from fleet.guards import calendars, gates
+from fleet.guards import approvals, calendars, gates
 from fleet.guards.window import may_begin, may_start, window_of
 from fleet.lib.refused import Refused
 from fleet.models import AuditEvent, Calendar, Change, ChangeState, Grant, MachineLock, Replacement, Role
@@ -269,7 +269,7 @@ def test_when_a_start_cannot_be_planned(here: World) -> None:
 def gate(row: Replacement, here: World) -> str:
     """Ask as the engine does, a moment before the irreversible call."""
     change = Change.objects.get(pk=row.change_id)
-    return gates.closed(row, change, row.account, gates.approved_leaves(change, here.now), here.now)
+    return gates.closed(row, change, row.account, approvals.approved_leaves(change, here.now), here.now)
 
 
 def test_every_gate_closes_one_machine(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_every_gate_closes_one_machine(here: World, monkeypatch: pytest.MonkeyPa
 
 def test_too_few_valid_approvals_close_the_gate(here: World) -> None:
     change = approved(here)
-    assert len(gates.approved_leaves(change, here.now)) == 4
-    assert gates.approved_leaves(change, here.now + 72 * HOUR) == frozenset()
+    assert len(approvals.approved_leaves(change, here.now)) == 4
+    assert approvals.approved_leaves(change, here.now + 72 * HOUR) == frozenset()
     change.contributors.create(user=here.reviewer, revision=1)
-    assert gates.approved_leaves(change, here.now) == frozenset()
+    assert approvals.approved_leaves(change, here.now) == frozenset()

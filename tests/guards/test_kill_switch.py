@@ -5,7 +5,7 @@ import pytest
 from fleet.administration.kill_switch import lift
 from fleet.administration.kill_switch import press as press_switch
 from fleet.changes.review.requirements import requirements
-from fleet.guards import gates, kill_switch
+from fleet.guards import approvals, gates, kill_switch
 from fleet.guards.window import may_begin
 from fleet.lib.refused import Refused
 from fleet.models import AuditEvent, Change, KillSwitch, Replacement, Role
@@ -54,7 +54,7 @@ def test_a_press_stops_start_begin_and_call_in_its_scope(here: World, scope: dic
     running.refresh_from_db()
     assert may_begin(running, here.now) == said
     row = Replacement.objects.select_related("instance", "target", "account")[0]
-    leaves = gates.approved_leaves(running, here.now)
+    leaves = approvals.approved_leaves(running, here.now)
     assert gates.closed(row, running, row.account, leaves, here.now) == said
     assert kill_switch.pressed_for(running) == said
     found = {each.code: each for each in requirements(waiting, here.second, here.now)}["kill"]

@@ -13,8 +13,9 @@ from fleet.changes.drafting.settings import lacking, visible
 from fleet.changes.judging import images
 from fleet.changes.judging.judgement import judge_draft
 from fleet.changes.judging.machine import wish_of
-from fleet.changes.permissions import covers, require
+from fleet.changes.permissions import require
 from fleet.guards.policy import Policy
+from fleet.guards.roles import has_role_over
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
 from fleet.models import AuditEvent, Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
@@ -46,7 +47,7 @@ def create_draft(
         gone = len(wanted) - len(instances)
         words = ("machine of your selection no longer exists", "machines of your selection no longer exist")
         raise Refused(f"{count(gone, *words)}. Select again.", kind="moved")
-    if not covers(actor, Role.OPERATOR, {(i.account_id, i.environment) for i in instances}):
+    if not has_role_over(actor, Role.OPERATOR, {(i.account_id, i.environment) for i in instances}):
         raise Refused(
             "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"
         )

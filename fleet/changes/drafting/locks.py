@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from fleet.audit.trail import event, record_all
 from fleet.changes.drafting.drafts import MOST_MACHINES
-from fleet.changes.permissions import covers_with_any, roles_over
+from fleet.guards.roles import has_any_role_over, roles_over
 from fleet.inventory.queries import OneOf
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
@@ -59,7 +59,7 @@ def lock(
     if expires_at is not None and expires_at <= now:
         raise Refused("This time has passed. Enter a later one, or leave it empty.", field="expires_at")
     machines = _machines(instance_pks)
-    if not covers_with_any(actor, LOCKERS, {(one.account_id, one.environment) for one in machines}):
+    if not has_any_role_over(actor, LOCKERS, {(one.account_id, one.environment) for one in machines}):
         raise Refused("Locking needs the role operator or admin for all of these machines.", kind="forbidden")
     over = MachineLock.objects.filter(released_at=None, instance__in=machines, expires_at__lte=now)
     over.update(released_at=now)

@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from fleet.audit.trail import record
 from fleet.changes.drafting.drafts import MOST_MACHINES
-from fleet.changes.permissions import covers
 from fleet.guards.policy import Policy
+from fleet.guards.roles import has_role_over
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
 from fleet.models import Change, Contributor, Login, Role, Snapshot, Target, User
@@ -49,7 +49,7 @@ def draft_undo(*, actor: User, change_id: int, replacement_ids: Sequence[int], n
         raise Refused(
             f"{missing} no snapshot any more that could be put back. Look at the list once more.", kind="moved"
         )
-    if not covers(actor, Role.OPERATOR, {(one.account_id, one.instance.environment) for one in snapshots}):
+    if not has_role_over(actor, Role.OPERATOR, {(one.account_id, one.instance.environment) for one in snapshots}):
         raise Refused(
             "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"
         )

@@ -11,7 +11,7 @@ from fleet.changes.permissions import require
 from fleet.changes.review.groups import Group, grouped
 from fleet.changes.review.quorum import told_by_the_database
 from fleet.changes.review.requirements import assess, require_met
-from fleet.guards import gates
+from fleet.guards import approvals
 from fleet.guards.window import window_of
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, short_digest
@@ -83,7 +83,7 @@ def _approve(*, actor: User, change_id: int, digest: str, confirmed: str, now: d
 
 def valid_approvals(change: Change, now: datetime) -> list[Approval]:
     """Return the approvals that count for the present form of the change, with their reviewers."""
-    return list(gates.valid_approvals(change, now).select_related("reviewer"))
+    return list(approvals.valid_approvals(change, now).select_related("reviewer"))
 
 
 @transaction.atomic

@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db import DatabaseError
 
 from fleet.changes.digests import leaf_digest, spec_digest
-from fleet.guards.gates import valid_approvals
+from fleet.guards.approvals import rules_for, valid_approvals
 from fleet.lib.refused import Refused
-from fleet.models import Change, QuorumRule, Target
+from fleet.models import Change, Target
 
 # What the triggers of migrations 0002 and 0004 refuse, as people read it.
 SAID = {
@@ -27,32 +27,9 @@ def set_approvals_needed(change: Change) -> None:
 
     Called by the check: a rule that is made or changed later holds for changes that are submitted later.
     """
-    rules = fitting(change)
+    rules = rules_for(change)
     change.approvals_needed = max((rule.approvals for rule in rules), default=1)
     change.quorum_reasons = [rule.name for rule in rules if rule.approvals > 1]
-
-
-def fitting(change: Change) -> list[QuorumRule]:
-    """Return the rules of which every condition that is set fits the change as it was checked, by name (three queries)."""
-    rules = list(QuorumRule.objects.filter(active=True).order_by("name"))
-    if not rules:
-        return []
-    places = list(change.targets.order_by().values_list("instance__account_id", "instance__environment"))
-    other_family = change.targets.filter(findings__contains=[["os_family"]]).exists()
-    scopes = set(places)
-
-    def fits(rule: QuorumRule) -> bool:
-        return (
-            (rule.machines_at_least is None or len(places) >= rule.machines_at_least)
-            and any(
-                rule.account_id in (None, account) and rule.environment in ("", environment)
-                for account, environment in scopes
-            )
-            and (other_family or not rule.os_family_change)
-            and (change.snapshot_days is None or not rule.without_snapshot)
-        )
-
-    return [rule for rule in rules if fits(rule)]
 
 
 def must_stand(change: Change, targets: Sequence[Target], now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.db.models import BooleanField, ExpressionWrapper
 
 from fleet.changes.permissions import Act, Relation, acts_of, relation_of, reviewable
 from fleet.changes.review.groups import Grouped, grouped
-from fleet.guards.gates import counting
+from fleet.guards.approvals import is_valid
 from fleet.guards.window import Place, Window, late, window_of
 from fleet.lib.refused import Refused
 from fleet.lib.text import age, count, listed, moment_utc
@@ -58,7 +58,7 @@ def assess(change: Change, user: User, now: datetime, *, what: Grouped | None = 
     places = [Place(*place) for place in what.places]
     standing = relation_of(change, user, {(place.account, place.environment) for place in places})
     acts = acts_of(change, standing, now)
-    counts = ExpressionWrapper(counting(change, now), output_field=BooleanField())
+    counts = ExpressionWrapper(is_valid(change, now), output_field=BooleanField())
     made = change.approvals.annotate(counts=counts).select_related("reviewer").defer("leaves").order_by("at", "pk")
     decisions = list(made)
     approvals = [decision for decision in decisions if decision.counts]

@@ -11,9 +11,10 @@ from django.db import transaction
 
 from fleet.audit.trail import record
 from fleet.changes.drafting.drafts import locked
-from fleet.changes.permissions import covers, require, scopes_of
+from fleet.changes.permissions import require
 from fleet.changes.running.controls import wake
 from fleet.engine.graph import entering
+from fleet.guards.roles import has_role_over, scopes_of
 from fleet.lib.refused import Refused
 from fleet.lib.text import moment_utc
 from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, Role, Transition, User
@@ -50,7 +51,7 @@ def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) ->
     """Agree to a retry that somebody else asked for: the machine begins anew, with a new epoch and a new token."""
     change = locked(change_id)
     retry = _open(change, retry_id)
-    if not covers(actor, Role.APPROVER, scopes_of(change)):
+    if not has_role_over(actor, Role.APPROVER, scopes_of(change)):
         raise Refused("This needs the role approver for all of its machines. Ask an administrator.", kind="forbidden")
     if retry.asked_by_id == actor.pk:
         raise Refused("You asked for this retry; another person agrees to it.", kind="forbidden")

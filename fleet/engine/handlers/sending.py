@@ -15,7 +15,8 @@ from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.handlers.returning import send_back_fields
 from fleet.engine.protocol import After, Answer, judge, may_leave
 from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, hold_for_person
-from fleet.guards.gates import approved_leaves, closed, passing
+from fleet.guards.approvals import approved_leaves
+from fleet.guards.gates import closed, passing
 from fleet.guards.kill_switch import pressed
 from fleet.guards.window import may_begin
 from fleet.inventory.quota import take, used

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from fleet.changes.drafting import drafts
-from fleet.changes.review import deciding, quorum
+from fleet.changes.review import deciding
 from fleet.changes.review.requirements import assess, may_approve, requirements
+from fleet.guards import approvals
 from fleet.lib.refused import Refused
 from fleet.models import Approval, Change, ChangeState, Contributor, Grant, QuorumRule, Role, User
 from tests.changes.review import forms
@@ -192,7 +193,7 @@ def test_a_rule_fits_where_all_of_its_conditions_hold(here: World, rule: dict[st
 def test_a_rule_about_snapshots_and_one_about_another_account(here: World) -> None:
     QuorumRule.objects.create(name="Bare", approvals=2, without_snapshot=True)
     QuorumRule.objects.create(name="Other", approvals=2, account=people.account("lab"))
-    assert quorum.fitting(forms.asked(here, snapshot_days=7)) == []
+    assert approvals.rules_for(forms.asked(here, snapshot_days=7)) == []
 
 
 def test_without_a_rule_it_is_one(here: World) -> None:

@@ -24,7 +24,7 @@ from fleet.changes.drafting import drafts
 from fleet.changes.permissions import FINAL
 from fleet.changes.review import deciding, removing
 from fleet.changes.running import after_a_stop, controls, scheduling
-from fleet.guards import gates
+from fleet.guards import approvals, gates
 from fleet.lib.refused import Refused
 from fleet.models import (
     Calendar,
@@ -260,7 +260,7 @@ class Walk(RuleBasedStateMachine):
     def no_gate_is_open_that_should_be_closed(self) -> None:
         if not hasattr(self, "change") or self.change.started_at is None:
             return
-        leaves = gates.approved_leaves(self.change, self.here.now)
+        leaves = approvals.approved_leaves(self.change, self.here.now)
         for row in self.change.replacements.select_related("instance", "target", "account"):
             if not gates.closed(row, self.change, row.account, leaves, self.here.now):
                 self.reached["an open gate"] += 1
