@@ -6,7 +6,6 @@ from django.db import connection
 
 from fleet.changes.drafting import drafts
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Target
 from tests.support import fleets
 from tests.support.databases import CommittedDatabase
@@ -31,8 +30,9 @@ def test_of_two_who_submit_the_same_machine_at_once_one_goes_on(
             try:
                 actor, now = fleets.person("operator"), DatabaseClock().now()
                 together.wait(timeout=10)
-                drafts.submit(actor=actor, change_id=pk, now=now)
-            except Refused as refused:
+                typed = fleets.settings(image, title="Typed last")
+                drafts.submit(actor=actor, change_id=pk, now=now, settings=typed)
+            except drafts.NotSubmitted as refused:
                 said.append(refused.sentence)
             finally:
                 connection.close()
@@ -49,4 +49,5 @@ def test_of_two_who_submit_the_same_machine_at_once_one_goes_on(
         assert f"#{checking.pk}" in said[0]
         drafting_again = Change.objects.get(pk__in=pks, state=ChangeState.DRAFT)
         assert drafting_again.targets.count() == 2, "the loser keeps everything"
+        assert drafting_again.title == "Typed last"
         Target.objects.filter(change=checking).update(open=False)

@@ -81,6 +81,10 @@ class Overtaken(Refused):
         )
 
 
+class NotSubmitted(Refused):
+    """The settings are saved, and yet no review was asked for: sentence, kind and field say why."""
+
+
 @transaction.atomic
 def edit_draft(
     *, actor: User, change_id: int, settings: Settings, now: datetime, seen: datetime | None = None
@@ -91,6 +95,11 @@ def edit_draft(
     would change nothing.
     """
     change = locked(change_id)
+    _edit(change, actor, settings, now, seen)
+    return change
+
+
+def _edit(change: Change, actor: User, settings: Settings, now: datetime, seen: datetime | None) -> None:
     require("edit", change, actor, now)
     before = visible(change)
     change.title, change.reason = settings.title.strip(), settings.reason.strip()
@@ -119,7 +128,6 @@ def edit_draft(
     if before != after:
         different = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
         record(action="change.edited", actor=actor, subject=str(change), change=change, data={"changed": different})
-    return change
 
 
 @transaction.atomic
@@ -170,22 +178,37 @@ def discard(*, actor: User, change_id: int, now: datetime) -> None:
     record(action="change.discarded", actor=actor, subject=str(change), change=change)
 
 
-def submit(*, actor: User, change_id: int, now: datetime) -> Change:
+def submit(
+    *, actor: User, change_id: int, now: datetime, settings: Settings | None = None, seen: datetime | None = None
+) -> Change:
     """Ask for a review: the worker reads every machine afresh before anybody sees the change.
+
+    With `settings` they are saved first, as by `edit_draft` with `seen`, under the same lock: what is submitted is what was
+    saved, and no other edit comes in between. Where they are not saved (not permitted, Overtaken), nothing is. Where they
+    are, and the draft still cannot be submitted, they stay saved and the refusal is a NotSubmitted.
 
     From here on the machines are in this change and in no other; the database says so, whoever was faster.
     """
-    try:
-        with transaction.atomic():
-            return _submit(actor=actor, change_id=change_id, now=now)
-    except IntegrityError as error:
-        if "instance_in_one_open_change" not in str(error):
-            raise
-    raise Refused(_who_was_faster(change_id), kind="moved")
+    with transaction.atomic():
+        change = locked(change_id)
+        if settings is not None:
+            _edit(change, actor, settings, now, seen)
+        try:
+            with transaction.atomic():
+                _submit(change, actor, now)
+            return change
+        except IntegrityError as error:
+            if "instance_in_one_open_change" not in str(error):
+                raise
+            refused = Refused(_who_was_faster(change_id), kind="moved")
+        except Refused as refusal:
+            refused = refusal
+    if settings is None:
+        raise refused
+    raise NotSubmitted(refused.sentence, kind=refused.kind, field=refused.field)
 
 
-def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
-    change = locked(change_id)
+def _submit(change: Change, actor: User, now: datetime) -> None:
     require("submit", change, actor, now)
     for field, sentence in lacking(change, now):
         raise Refused(sentence, field=field)
@@ -212,7 +235,6 @@ def _submit(*, actor: User, change_id: int, now: datetime) -> Change:
         change=change,
         data={"revision": change.revision, "machines": plan.total},
     )
-    return change
 
 
 def locked(change_id: int) -> Change:

@@ -1,5 +1,6 @@
 """From draft to review: what is refused with a sentence, and that nothing is lost by it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -121,6 +122,53 @@ def test_two_people_cannot_submit_the_same_machine(fleet: Emulator, clock: Manua
     second.refresh_from_db()
     assert second.state == ChangeState.DRAFT
     assert second.targets.count() == 2
+
+
+def test_what_was_typed_is_saved_and_submitted_in_one_act(fleet: Emulator, clock: ManualClock) -> None:
+    image = fleets.image_named("Ubuntu 24.04")
+    change = fleets.draft(fleets.plain(2), image, clock.now())
+    typed = fleets.settings(image, title="Typed last")
+    drafts.submit(actor=fleets.person("operator"), change_id=change.pk, now=clock.now(), settings=typed)
+    change.refresh_from_db()
+    assert (change.state, change.title) == (ChangeState.CHECKING, "Typed last")
+
+
+def test_what_was_typed_stays_saved_where_it_cannot_be_submitted(fleet: Emulator, clock: ManualClock) -> None:
+    image = fleets.image_named("Ubuntu 24.04")
+    machines = fleets.plain(2)
+    submit(fleets.draft(machines, image, clock.now()), clock)
+    change = fleets.draft(machines, image, clock.now())
+    typed = fleets.settings(image, title="Typed last")
+    for settings, field, words in (
+        (replace(typed, reason=""), "reason", "No reason is given"),
+        (typed, "", "in another open change"),
+    ):
+        with pytest.raises(drafts.NotSubmitted, match=words) as refusal:
+            drafts.submit(actor=fleets.person("operator"), change_id=change.pk, now=clock.now(), settings=settings)
+        assert refusal.value.field == field
+        change.refresh_from_db()
+        assert (change.state, change.title, change.reason) == (ChangeState.DRAFT, "Typed last", settings.reason)
+    assert not change.targets.filter(open=True).exists()
+
+
+def test_what_may_not_be_saved_is_not_submitted_either(fleet: Emulator, clock: ManualClock) -> None:
+    image = fleets.image_named("Ubuntu 24.04")
+    change = fleets.draft(fleets.plain(2), image, clock.now())
+    shown_at = change.edited_at
+    clock.advance(60)
+    drafts.edit_draft(
+        actor=fleets.person("operator"),
+        change_id=change.pk,
+        settings=fleets.settings(image, title="By another page"),
+        now=clock.now(),
+    )
+    typed = fleets.settings(image, title="Typed last")
+    for actor, seen, refused in (("operator", shown_at, drafts.Overtaken), ("reviewer", None, Refused)):
+        with pytest.raises(refused) as refusal:
+            drafts.submit(actor=fleets.person(actor), change_id=change.pk, now=clock.now(), settings=typed, seen=seen)
+        assert not isinstance(refusal.value, drafts.NotSubmitted)
+        change.refresh_from_db()
+        assert (change.state, change.title) == (ChangeState.DRAFT, "By another page")
 
 
 def test_leaving_machines_out_keeps_the_reason(fleet: Emulator, clock: ManualClock) -> None:
