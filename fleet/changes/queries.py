@@ -8,6 +8,7 @@ from django.db.models import Count, DateTimeField, Func, Max, Min, OuterRef, Que
 from django.db.models.functions import Coalesce
 
 from fleet.models import Change, ChangeState, Replacement, Target
+from fleet.models.changes import UNDER_WAY
 from fleet.models.replacements import ENDED
 
 OPEN = (
@@ -15,9 +16,7 @@ OPEN = (
     ChangeState.CHECKING,
     ChangeState.IN_REVIEW,
     ChangeState.APPROVED,
-    ChangeState.RUNNING,
-    ChangeState.PAUSED,
-    ChangeState.TRIPPED,
+    *UNDER_WAY,
 )
 
 

@@ -98,9 +98,7 @@ def _begin(change: Change, now_at: RunCounts, now: datetime) -> tuple[int, str]:
         return 0, f"{who} up every place in flight. Settle {it}, and the rest goes on." if stuck else ""
     if why := may_begin(change, now):
         return 0, why
-    locked = MachineLock.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=now), instance=OuterRef("instance"), released_at=None
-    )
+    locked = MachineLock.objects.in_force(now).filter(instance=OuterRef("instance"))
     waiting = change.replacements.filter(~Exists(locked), state=State.QUEUED, wave__lte=change.wave)
     rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[: min(free, AT_ONCE)])
     if not rows:
@@ -200,7 +198,7 @@ def close_if_ended(change: Change, now: datetime) -> bool:
 def look_after_change(change_id: int, now: datetime) -> None:
     """Look after one change: let machines begin, stop it past its failures, finish it when all have ended."""
     change = Change.objects.select_for_update(of=("self",)).select_related("secret").filter(pk=change_id).first()
-    if change is None or change.state not in (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED):
+    if change is None or not change.is_under_way:
         return
     if not close_if_ended(change, now):
         admit(change, now)

@@ -24,7 +24,6 @@ from fleet.lib.clock import Clock
 from fleet.models import Change, ChangeState, Replacement
 
 logger = logging.getLogger(__name__)
-DRIVEN = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
 # Changes whose canary has ended, and whose rest begins by itself at a time.
 HOLDING = Change.objects.filter(state=ChangeState.RUNNING, hold_until__isnull=False)
 
@@ -63,7 +62,7 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
 
 def look_after_all_changes(clock: Clock) -> None:
     """Look after every running change: the second way in, should a settle have died before it attended."""
-    for change_id in Change.objects.filter(state__in=DRIVEN).values_list("pk", flat=True):
+    for change_id in Change.objects.under_way().values_list("pk", flat=True):
         look_after_change(change_id, clock.now())
 
 

@@ -12,9 +12,7 @@ from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.guards.policy import Policy
 from fleet.lib.text import count
 from fleet.models import Change, Outcome, Target
-
-FAILED = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN})
-DONE = frozenset({Outcome.SUCCEEDED, Outcome.ADOPTED})
+from fleet.models.replacements import FAILURES, SUCCESSES
 
 
 @dataclass(slots=True)
@@ -126,7 +124,7 @@ def counts_of(change: Change) -> RunCounts:
 def _counted(state: str, outcome: str, machines: int, late: int, unclear: int) -> Counts:
     held = machines if state == State.HELD else 0
     final = state in FINAL
-    failed = machines if final and outcome in FAILED else held - unclear
+    failed = machines if final and outcome in FAILURES else held - unclear
     return Counts(
         total=machines,
         queued=machines if state == State.QUEUED else 0,
@@ -137,7 +135,7 @@ def _counted(state: str, outcome: str, machines: int, late: int, unclear: int) -
         failed_lately=min(late, failed),
         skipped=machines if final and outcome == Outcome.SKIPPED_DRIFT else 0,
         cancelled=machines if final and outcome == Outcome.CANCELLED else 0,
-        done=machines if final and outcome in DONE else 0,
+        done=machines if final and outcome in SUCCESSES else 0,
     )
 
 

@@ -3,13 +3,10 @@
 import logging
 from datetime import datetime
 
-from django.db.models import Q
-
 from fleet.guards import calendars, kill_switch
-from fleet.models import Account, Change, ChangeState, MachineLock, Replacement
+from fleet.models import Account, Change, MachineLock, Replacement
 
 logger = logging.getLogger(__name__)
-DRIVING = frozenset({ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED})
 
 
 def closed(row: Replacement, change: Change, account: Account, leaves: frozenset[str], now: datetime) -> str:
@@ -17,7 +14,7 @@ def closed(row: Replacement, change: Change, account: Account, leaves: frozenset
 
     `change` and `account` are read from the database a moment before; `leaves` are those that every valid approval signed.
     """
-    if change.state not in DRIVING:
+    if not change.is_under_way:
         return f"The change is {change.get_state_display().lower()}."
     if not account.executes:
         return f"The account {account} is in observe: nothing is changed in it."
@@ -51,11 +48,5 @@ def _out_of_hours(row: Replacement, change: Change, now: datetime) -> str:
 
 
 def _locked(row: Replacement, now: datetime) -> str:
-    lock = (
-        MachineLock.objects.filter(
-            Q(expires_at=None) | Q(expires_at__gt=now), instance=row.instance_id, released_at=None
-        )
-        .select_related("owner")
-        .first()
-    )
+    lock = MachineLock.objects.in_force(now).filter(instance=row.instance_id).select_related("owner").first()
     return f"{lock.owner} locked the machine: {lock.reason.rstrip('.')}." if lock else ""

@@ -20,10 +20,20 @@ class ChangeState(models.TextChoices):
     EXPIRED = "expired", "Expired"
 
 
+# Started and not ended: the engine looks after these, whether or not new machines begin.
+UNDER_WAY = frozenset({ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED})
+
+
 class Login(models.TextChoices):
     KEY_PAIR = "key_pair", "Key pair"
     PASSWORD = "password", "Password"
     IMAGE = "image", "As in the image"
+
+
+class ChangeQuerySet(models.QuerySet["Change"]):
+    def under_way(self) -> "ChangeQuerySet":
+        """Narrow to the changes that were started and have not ended, as `Change.is_under_way` says of one."""
+        return self.filter(state__in=UNDER_WAY)
 
 
 class Change(models.Model):
@@ -93,6 +103,8 @@ class Change(models.Model):
     lease = models.PositiveBigIntegerField(default=0)
     claims = models.PositiveIntegerField(default=0)
 
+    objects = ChangeQuerySet.as_manager()
+
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(state__in=ChangeState.values), name="change_state_known")]
         indexes = [
@@ -102,6 +114,11 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.title}".strip()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Say whether it was started and has not ended: it runs, is paused, or stopped by itself."""
+        return self.state in UNDER_WAY
 
 
 class Contributor(models.Model):

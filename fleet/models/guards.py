@@ -1,5 +1,7 @@
 """What stands between an approved change and a machine: calendars, the kill switch, locks."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -67,6 +69,18 @@ class KillSwitch(models.Model):
         ]
 
 
+def lock_in_force(now: datetime, prefix: str = "") -> Q:
+    """Return the condition that the lock at `prefix` is in force, as `MachineLock.is_in_force` says of one."""
+    lasts = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": now})
+    return Q(**{f"{prefix}released_at": None}) & lasts
+
+
+class MachineLockQuerySet(models.QuerySet["MachineLock"]):
+    def in_force(self, now: datetime) -> "MachineLockQuerySet":
+        """Narrow to the locks that are neither released nor expired at `now`."""
+        return self.filter(lock_in_force(now))
+
+
 class MachineLock(models.Model):
     """Somebody's word that a machine is not to be touched, until `expires_at` (None: until it is released)."""
 
@@ -78,7 +92,13 @@ class MachineLock(models.Model):
     released_at = models.DateTimeField(null=True)
     released_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 
+    objects = MachineLockQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instance"], condition=Q(released_at=None), name="one_lock_a_machine")
         ]
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Say whether it is neither released nor expired at `now`."""
+        return self.released_at is None and (self.expires_at is None or self.expires_at > now)

@@ -34,6 +34,19 @@ class Outcome(models.TextChoices):
     SKIPPED_DRIFT = "skipped_drift", "Skipped, drift"
     CANCELLED = "cancelled", "Cancelled"
 
+    @property
+    def is_failure(self) -> bool:
+        """Say whether it counts as failed against the budgets of a change."""
+        return self in FAILURES
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether the machine has the new disk that was approved, and serves where that was asked."""
+        return self in SUCCESSES
+
+
+SUCCESSES = frozenset({Outcome.SUCCEEDED, Outcome.ADOPTED})
+FAILURES = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN})
 
 LIVE = (
     ReplacementState.PREPARING,
@@ -48,6 +61,12 @@ LIVE = (
     ReplacementState.AFTER,
 )
 ENDED = (ReplacementState.DONE, ReplacementState.FAILED, ReplacementState.CANCELLED)
+
+
+class ReplacementQuerySet(models.QuerySet["Replacement"]):
+    def failed(self) -> "ReplacementQuerySet":
+        """Narrow to the replacements whose outcome is a failure, as `Outcome.is_failure` says of one."""
+        return self.filter(outcome__in=FAILURES)
 
 
 class Replacement(models.Model):
@@ -100,6 +119,8 @@ class Replacement(models.Model):
     error_code = models.CharField(max_length=128, blank=True)
     note = models.CharField(max_length=500, blank=True, help_text="What is known, in words")
     finished_at = models.DateTimeField(null=True)
+
+    objects = ReplacementQuerySet.as_manager()
 
     class Meta:
         constraints = [

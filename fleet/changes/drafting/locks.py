@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
 
 from fleet.audit.trail import event, record_all
 from fleet.changes.drafting.drafts import MOST_MACHINES
@@ -25,17 +24,6 @@ class Locked:
 
     locked: int
     already: int
-
-
-def active_locks(now: datetime) -> QuerySet[MachineLock]:
-    """Return the locks that hold now: neither released nor expired, with their owners."""
-    return MachineLock.objects.filter(holding(now)).select_related("owner")
-
-
-def holding(now: datetime, prefix: str = "") -> Q:
-    """Return the condition that the lock at `prefix` holds now."""
-    open_end = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": now})
-    return Q(**{f"{prefix}released_at": None}) & open_end
 
 
 def words_of(lock: MachineLock) -> str:
@@ -63,7 +51,7 @@ def lock(
         raise Refused("Locking needs the role operator or admin for all of these machines.", kind="forbidden")
     over = MachineLock.objects.filter(released_at=None, instance__in=machines, expires_at__lte=now)
     over.update(released_at=now)
-    held = set(active_locks(now).filter(instance__in=machines).values_list("instance_id", flat=True))
+    held = set(MachineLock.objects.in_force(now).filter(instance__in=machines).values_list("instance_id", flat=True))
     free = [one for one in machines if one.pk not in held]
     if not free:
         raise Refused("These machines are locked already. Their owners can release them.", kind="moved")
@@ -78,7 +66,12 @@ def lock(
 def release(*, actor: User, instance_pks: Collection[int], now: datetime) -> int:
     """Release the locks of these machines; return how many. An owner releases their own, an administrator any."""
     machines = _machines(instance_pks)
-    held = list(active_locks(now).filter(instance__in=machines).select_for_update(of=("self",)))
+    held = list(
+        MachineLock.objects.in_force(now)
+        .filter(instance__in=machines)
+        .select_related("owner")
+        .select_for_update(of=("self",))
+    )
     if not held:
         raise Refused("None of these machines is locked any more.", kind="moved")
     known = {one.pk: one for one in machines}

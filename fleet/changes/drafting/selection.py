@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from fleet.changes.drafting.drafts import MOST_MACHINES, create_draft
-from fleet.changes.drafting.locks import active_locks, words_of
+from fleet.changes.drafting.locks import words_of
 from fleet.inventory.queries import OneOf
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
-from fleet.models import Change, Grant, Instance, LeftOut, Role, Selection, Target, User
+from fleet.models import Change, Grant, Instance, LeftOut, MachineLock, Role, Selection, Target, User
 
 KEPT = timedelta(days=1)  # how long a selection lives after it was last touched
 
@@ -142,7 +142,8 @@ def sorted_out(
     rows = Instance.objects.filter(OneOf("pk", instance_pks)).select_related("account").order_by("name", "pk")
     locks, busy = {}, {}
     if free:
-        locks = {lock.instance_id: lock for lock in active_locks(now).filter(OneOf("instance", instance_pks))}
+        in_force = MachineLock.objects.in_force(now).filter(OneOf("instance", instance_pks)).select_related("owner")
+        locks = {lock.instance_id: lock for lock in in_force}
         busy = dict(
             Target.objects.filter(OneOf("instance", instance_pks), open=True).values_list("instance_id", "change_id")
         )

@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import In
 
 from fleet.models import Change, Instance, MachineLock, Outcome, Replacement, Target
+from fleet.models.guards import lock_in_force
 
 STALE_AFTER = timedelta(minutes=5)
 RECENT = timedelta(days=1)
@@ -92,15 +93,10 @@ def machine_of(
         stale=instance.seen_at < now - STALE_AFTER,
         replaced_lately=last_replaced is not None and last_replaced > now - RECENT,
         elsewhere=elsewhere,
-        lock=lock.pk if lock is not None and holds(lock, now) else None,
+        lock=lock.pk if lock is not None and lock.is_in_force(now) else None,
         snapshot_id=snapshot_id,
         instance=instance.pk if snapshot_id else None,
     )
-
-
-def holds(lock: MachineLock, now: datetime) -> bool:
-    """Say whether a lock is in force."""
-    return lock.released_at is None and (lock.expires_at is None or lock.expires_at > now)
 
 
 COLUMNS = tuple(f"m_{name}" for name in Machine._fields)
@@ -130,7 +126,7 @@ def with_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
         "stale": _whether(Q(instance__seen_at__lt=now - STALE_AFTER)),
         "replaced_lately": _whether(Q(instance__in=lately)),
         "elsewhere": F("_other__change_id"),
-        "lock": Case(When(Q(_lock__expires_at=None) | Q(_lock__expires_at__gt=now), then=F("_lock__pk"))),
+        "lock": Case(When(lock_in_force(now, "_lock__"), then=F("_lock__pk"))),
         "snapshot_id": F("snapshot_id"),
         "instance": Case(When(~Q(snapshot_id=""), then=F("instance_id"))),
     }

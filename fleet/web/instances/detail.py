@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from fleet.changes.drafting.locks import LOCKERS, active_locks
+from fleet.changes.drafting.locks import LOCKERS
 from fleet.changes.drafting.undoing import undoable
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.lib.clock import DatabaseClock
@@ -21,6 +21,7 @@ from fleet.models import (
     Instance,
     InstanceType,
     LeftOut,
+    MachineLock,
     Replacement,
     Role,
     Snapshot,
@@ -84,7 +85,7 @@ def machine_page(
     ends = end_of_life(machine.os_name)
     named = _named(machine)
     open_change = next((entry.change for entry in named if entry.state == "open"), None)
-    held = active_locks(now).filter(instance=machine).first()
+    held = MachineLock.objects.in_force(now).filter(instance=machine).select_related("owner").first()
     admin = has_role(request.user, Role.ADMIN)
     context = {
         "machine": machine,

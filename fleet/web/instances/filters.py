@@ -13,7 +13,6 @@ from django.db.models.functions import Cast
 from django.http import QueryDict
 from django.utils.http import urlencode
 
-from fleet.changes.drafting.locks import holding
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.models import Instance, MachineLock, Target
 
@@ -181,7 +180,7 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
 
     def has_lock(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
         """Narrow to the machines that the cloud or a person has locked, or to the others."""
-        lock = MachineLock.objects.filter(holding(self.now), instance=OuterRef("pk"))
+        lock = MachineLock.objects.in_force(self.now).filter(instance=OuterRef("pk"))
         condition = ~Q(locks=[]) | Q(Exists(lock))
         return rows.filter(condition if value == "yes" else ~condition)
 

@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from fleet.changes.drafting.drafts import MOST_MACHINES
-from fleet.changes.drafting.locks import LOCKERS, holding
+from fleet.changes.drafting.locks import LOCKERS
 from fleet.changes.drafting.selection import Asked, Chosen, choose, draft_of, misses_of, seal_of
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.inventory.queries import OneOf
@@ -185,7 +185,7 @@ def _sort(data: QueryDict) -> str:
 def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: int, now: datetime) -> Page:
     """Return the page that `to` asks for: `next:<row>:<number>`, `previous:<row>:<number>`, `last`, or the first."""
     change = Target.objects.filter(instance=OuterRef("pk"), open=True).values("change")[:1]
-    lock = MachineLock.objects.filter(holding(now), instance=OuterRef("pk")).values("owner__username")[:1]
+    lock = MachineLock.objects.in_force(now).filter(instance=OuterRef("pk")).values("owner__username")[:1]
     rows = matching.select_related("account").annotate(open_change=Subquery(change), locked_by=Subquery(lock))
     step, _, rest = data.get("to", "").partition(":")
     row, _, first = rest.partition(":")

@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.changes.drafting import locks as use
-from fleet.changes.drafting.locks import LOCKERS, active_locks
+from fleet.changes.drafting.locks import LOCKERS
 from fleet.inventory.queries import OneOf
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
-from fleet.models import Instance
+from fleet.models import Instance, MachineLock
 from fleet.web.instances.detail import machine_page
 from fleet.web.instances.lock_form import LockForm
 from fleet.web.instances.selection import Desk, desk_of
@@ -87,7 +87,7 @@ def _page(
     request: Request, desk: Desk, form: LockForm, refused: Refused | None = None, *, status: int = 200
 ) -> HttpResponse:
     machines = visible_instances(request.user).filter(OneOf("pk", desk.picked))
-    held = active_locks(desk.now).filter(instance__in=machines).select_related("owner", "instance")
+    held = MachineLock.objects.in_force(desk.now).filter(instance__in=machines).select_related("owner", "instance")
     context = {
         "desk": desk,
         "form": form,

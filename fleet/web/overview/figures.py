@@ -11,14 +11,11 @@ from django.db.models import Count, Max, Q
 
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.models import Change, ChangeState, Instance, Outcome, RegionMirror, Replacement, ReplacementState, User
-from fleet.models.replacements import LIVE
+from fleet.models.replacements import FAILURES, LIVE, SUCCESSES
 from fleet.web.frame.context import is_late
 from fleet.web.shared.scope import covered, visible_changes, visible_instances
 from fleet.web.shared.waiting import to_decide, to_review, to_start
 
-UNDER_WAY = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
-GOOD = (Outcome.SUCCEEDED, Outcome.ADOPTED)
-BAD = (Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN)
 LATELY = timedelta(days=7)
 
 
@@ -115,7 +112,7 @@ class Progress:
 
 def runs(user: User) -> dict[str, Any]:
     """Return the changes under way with their progress (two queries), and whether the page is to ask again."""
-    changes = visible_changes(user).filter(state__in=UNDER_WAY).order_by("-started_at")[:20]
+    changes = visible_changes(user).under_way().order_by("-started_at")[:20]
     found = {change.pk: Progress(change) for change in changes}
     counted = Replacement.objects.filter(change__in=found).values_list("change", "state", "outcome")
     for pk, state, outcome, number in counted.annotate(Count("pk")).order_by():
@@ -130,9 +127,9 @@ def runs(user: User) -> dict[str, Any]:
 
 def _add(progress: Progress, state: str, outcome: str, number: int) -> None:
     progress.total += number
-    if outcome in GOOD:
+    if outcome in SUCCESSES:
         progress.good += number
-    elif outcome in BAD:
+    elif outcome in FAILURES:
         progress.bad += number
     elif outcome:
         progress.skipped += number
@@ -146,7 +143,7 @@ def failures(user: User, now: datetime) -> dict[str, Any]:
     """Return what failed in the last seven days, clustered by cause, most machines first (two queries)."""
     ended = Replacement.objects.filter(covered(user, prefix="instance__"), finished_at__gt=now - LATELY)
     clusters = (
-        ended.filter(outcome__in=BAD)
+        ended.failed()
         .values("outcome", "error_code")
         .annotate(
             n=Count("pk"),

@@ -1,8 +1,9 @@
 """What a person may see and do: their grants, as values and as conditions on rows."""
 
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from fleet.models import Change, Grant, Instance, Role, Target, User
+from fleet.models.changes import ChangeQuerySet
 from fleet.models.inventory import MirroredQuerySet
 
 
@@ -48,7 +49,7 @@ def visible_instances(user: User) -> MirroredQuerySet:
     return present.filter(covered(user))
 
 
-def visible_changes(user: User) -> QuerySet[Change]:
+def visible_changes(user: User) -> ChangeQuerySet:
     """Return the changes that the person wrote or that name a machine they may see."""
     if sees_everything(user):
         return Change.objects.all()

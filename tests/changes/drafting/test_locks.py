@@ -43,7 +43,7 @@ def test_a_lock_that_holds_stays_as_it_is_and_an_expired_one_is_over(
     assert lock(operator, machines[:1], clock, hours=1) == locks.Locked(1, 0)
     assert lock(other, machines[:2], clock) == locks.Locked(1, 1)
     clock.advance(3601)
-    assert list(locks.active_locks(clock.now()).values_list("instance_id", "owner__username")) == [
+    assert list(MachineLock.objects.in_force(clock.now()).values_list("instance_id", "owner__username")) == [
         (machines[1].pk, "other")
     ]
     assert lock(other, machines[:1], clock) == locks.Locked(1, 0)
@@ -82,7 +82,7 @@ def test_owners_release_their_own_and_administrators_any(
     with pytest.raises(Refused, match="2 locks belong to other") as refused:
         locks.release(actor=operator, instance_pks=pks, now=clock.now())
     assert refused.value.kind == "forbidden"
-    assert locks.active_locks(clock.now()).count() == 3
+    assert MachineLock.objects.in_force(clock.now()).count() == 3
     assert locks.release(actor=operator, instance_pks=pks[:1], now=clock.now()) == 1
     assert locks.release(actor=admin, instance_pks=pks, now=clock.now()) == 2
     with pytest.raises(Refused, match="None of these machines is locked any more"):

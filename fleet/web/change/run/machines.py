@@ -8,10 +8,9 @@ from django.db.models import Case, IntegerField, Value, When
 from fleet.changes.permissions import Act
 from fleet.changes.running.causes import Cluster, cause_of, clusters, rows_of
 from fleet.engine.route import before_the_line
-from fleet.engine.waves import FAILED
 from fleet.lib.canonical import digest
 from fleet.models import Change, Outcome, Replacement, ReplacementState
-from fleet.models.replacements import LIVE
+from fleet.models.replacements import FAILURES, LIVE
 from fleet.web.shared.paging import Page, numbered
 
 LISTED = 25
@@ -106,7 +105,7 @@ def machines_page(change: Change, number: int, cluster: Cluster | None = None) -
     """Return one page of machines: held, failed, in flight past the line, in flight, queued, ended; or of one cluster."""
     rank = Case(
         When(state=State.HELD, then=Value(0)),
-        When(outcome__in=FAILED, state=State.FAILED, then=Value(1)),
+        When(outcome__in=FAILURES, state=State.FAILED, then=Value(1)),
         When(outcome=Outcome.SKIPPED_DRIFT, then=Value(2)),
         When(state__in=LIVE, first_sent_at__isnull=False, then=Value(3)),
         When(state__in=LIVE, then=Value(4)),

@@ -21,7 +21,6 @@ from fleet.web.shared.htmx import Request
 from fleet.web.shared.paging import number_of
 
 PAGE = "run/run.html"
-LIVE = (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
 RETRIES_SHOWN = 5
 
 
@@ -54,7 +53,7 @@ def run_page(
 def run_context(request: Request, change: Change, now: datetime) -> dict[str, Any]:
     """Return what page and poll share: a constant number of queries, none of whose answers grows beyond a bound."""
     may = available_acts(change, request.user, now)
-    live = change.state in LIVE
+    live = change.is_under_way
     n = numbers(change, now)
     key = request.GET.get("cluster", "")
     shown = cluster_of(change, key) if key else None

@@ -78,7 +78,7 @@ def _folded(change: Change, policy: Policy, waves: list[WaveCount], tiles: dict[
 
 
 def _rung(change: Change, policy: Policy, wave: WaveCount, tiles: dict[int, str], now: datetime) -> Rung:
-    live = change.state in (ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED)
+    live = change.is_under_way
     is_open = live and wave.number == change.wave and not wave.over
     running = change.state == ChangeState.RUNNING
     status, glyph, word = _look(wave, open_now=is_open, running=running)
