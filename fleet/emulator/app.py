@@ -9,12 +9,12 @@ from typing import Any
 from fleet.emulator import actions as _all_actions
 from fleet.emulator.contract.registry import ACTIONS
 from fleet.emulator.control.endpoints import Control
-from fleet.emulator.provider import World, new_entry
-from fleet.emulator.wire.access import VERSION, Gate, caller_of
-from fleet.emulator.wire.clock import to_second
+from fleet.emulator.provider import Provider, new_entry
+from fleet.emulator.wire.access import VERSION, Authenticator, claimed_caller
 from fleet.emulator.wire.errors import ApiError, DropAnswer, common_error
 from fleet.emulator.wire.messages import Request, answer_body, error_body, new_request_id, read_request, wanted_format
 from fleet.emulator.wire.params import Params
+from fleet.emulator.wire.times import to_second
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 TYPES = {"JSON": "application/json;charset=utf-8", "XML": "text/xml;charset=utf-8"}
@@ -24,10 +24,10 @@ assert _all_actions.LOADED
 class Application:
     """Answers every request: with what was asked for, or with an error in the vendor's form."""
 
-    def __init__(self, *, world: World, gate: Gate) -> None:
-        self.world = world
-        self.gate = gate
-        self.control = Control(world)
+    def __init__(self, *, provider: Provider, authenticator: Authenticator) -> None:
+        self.provider = provider
+        self.authenticator = authenticator
+        self.control = Control(provider)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if str(environ.get("PATH_INFO", "")).startswith("/__emulator__"):
@@ -55,8 +55,8 @@ class Application:
 
     def _checked(self, request: Request, request_id: str) -> tuple[str, dict[str, Any]]:
         values = request.values
-        caller = caller_of(request)
-        at = to_second(self.world.clock.now())
+        caller = claimed_caller(request)
+        at = to_second(self.provider.clock.now())
         entry = new_entry(
             action=caller.action,
             values=values,
@@ -69,29 +69,29 @@ class Application:
                 raise common_error("InvalidApi.NotFound")
             if request.method not in ("GET", "POST"):
                 raise common_error("UnsupportedHTTPMethod")
-            self.gate.check(request, now=self.world.clock.now())
+            self.authenticator.check(request, now=self.provider.clock.now())
             if caller.version != VERSION:
-                raise self.world.edition.error("UnknownVersion")
+                raise self.provider.edition.error("UnknownVersion")
             action = ACTIONS.get(caller.action)
             if action is None:
-                raise self.world.edition.error("UnknownAction")
-            answer = self.world.run(action=action, params=Params(values), request_id=request_id, entry=entry)
+                raise self.provider.edition.error("UnknownAction")
+            answer = self.provider.run(action=action, params=Params(values), request_id=request_id, entry=entry)
         except DropAnswer:
             if not entry["code"]:
-                self.world.record({**entry, "code": "(no answer)"})
+                self.provider.record({**entry, "code": "(no answer)"})
             raise
         except ApiError as error:
-            self.world.record({**entry, "http_status": error.status, "code": error.code, "effect": False})
+            self.provider.record({**entry, "http_status": error.status, "code": error.code, "effect": False})
             raise
         except Exception as error:
-            self.world.record({**entry, "http_status": 500, "code": "InternalError"})
+            self.provider.record({**entry, "http_status": 500, "code": "InternalError"})
             print_bug(error)
             raise common_error("InternalError") from None
         return action.name, answer
 
 
 def print_bug(error: Exception) -> None:
-    """Says on stderr where the emulator itself failed: file and line, never a value, as values may be secret."""
+    """Say on stderr where the emulator itself failed: file and line, never a value, as values may be secret."""
     frames = traceback.extract_tb(error.__traceback__)
     where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames[-4:]))
     print(f"The emulator failed with {type(error).__name__} at {where}", file=sys.stderr)

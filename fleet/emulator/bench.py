@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.emulator.wire.clock import to_second
 from fleet.emulator.wire.signature import canonical_query, sign_v1, string_to_sign_v1
+from fleet.emulator.wire.times import to_second
 
 MANY, FEW = 100_000, 1_000
 NAMED = 100
@@ -32,7 +32,7 @@ class Running:
     seconds: float
 
     def call(self, action: str, **parameters: str) -> dict[str, Any]:
-        """Sends one signed call and returns its answer."""
+        """Send one signed call and return its answer."""
         values = {
             "Action": action,
             "Version": "2014-05-26",
@@ -58,7 +58,7 @@ class Running:
         return answer
 
     def peak_memory(self) -> float:
-        """Returns the most memory the process ever held, in MiB."""
+        """Return the most memory the process ever held, in MiB."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -67,7 +67,7 @@ class Running:
 
 @contextmanager
 def emulator(*, instances: int) -> Iterator[Running]:
-    """Runs an emulator of that size for the length of the block."""
+    """Run an emulator of that size for the length of the block."""
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "fleet.emulator", "--port", "0", "--instances", str(instances)],
@@ -94,7 +94,7 @@ def emulator(*, instances: int) -> Iterator[Running]:
 
 
 def figures() -> list[dict[str, Any]]:
-    """Measures and returns rows of name, value, unit and limit; a value is good when it is at most its limit."""
+    """Measure and return rows of name, value, unit and limit; a value is good when it is at most its limit."""
     with emulator(instances=FEW) as few:
         small = _named_call_seconds(few)
     with emulator(instances=MANY) as many:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fleet.emulator.app import Application
 from fleet.emulator.contract.edition import NAMES
-from fleet.emulator.provider import World
+from fleet.emulator.provider import Provider
 from fleet.emulator.reference import describe
-from fleet.emulator.wire.access import AccessKey, Gate, parse_access_key
+from fleet.emulator.wire.access import AccessKey, Authenticator, parse_access_key
 from fleet.emulator.wire.server import make_server
 from fleet.emulator.world.settings import Settings
 
@@ -19,7 +19,7 @@ DEFAULT_KEY = AccessKey("emulator", "emulator-secret")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the emulator's options to a parser; `manage.py emulator` has the same."""
+    """Add the emulator's options to a parser; `manage.py emulator` has the same."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8787, help="port to listen on, 0 for any free one")
     parser.add_argument("--instances", type=_count, default=300, help="size of the demo fleet (default: %(default)s)")
@@ -38,19 +38,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs from a command line; returns the exit code."""
+    """Run from a command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="emulator", description="A local endpoint of the ECS API.")
     add_options(parser)
     return run(parser.parse_args(arguments))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until SIGTERM or SIGINT; returns 0, or 2 if it cannot start."""
+    """Serve until SIGTERM or SIGINT; return 0, or 2 if it cannot start."""
     if options.describe:
         print(describe())
         return 0
     settings = Settings(instances=options.instances, seed=options.seed, speed=options.speed, edition=options.edition)
-    gate = Gate(options.access_key or [DEFAULT_KEY])
+    authenticator = Authenticator(options.access_key or [DEFAULT_KEY])
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -63,21 +63,21 @@ def run(options: argparse.Namespace) -> int:
         print(text, file=sys.stderr)
         return 2
     try:
-        world = World(settings=settings, state=options.state)
+        provider = Provider(settings=settings, state=options.state)
     except Exception as error:
         print(f"The state file {options.state} cannot be used: {error}.", file=sys.stderr)
         server.server_close()
         return 2
-    ready.append(Application(world=world, gate=gate))
+    ready.append(Application(provider=provider, authenticator=authenticator))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    fleet = sum(len(region.instances) for region in world.regions.values())
+    fleet = sum(len(region.instances) for region in provider.regions.values())
     print(f"Emulator ready on http://{options.host}:{server.port} with {fleet} instances.", flush=True)
     stopped.wait()
     server.shutdown()
     thread.join()
     server.server_close()
-    world.close()
+    provider.close()
     return 0
 
 

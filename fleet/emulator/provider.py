@@ -1,4 +1,4 @@
-"""The whole emulated account: regions, settings, journal, and the way a checked call runs against them."""
+"""The emulated provider: its regions, settings and journal, and how an authenticated call runs against them."""
 
 import secrets
 from collections.abc import Iterable
@@ -9,10 +9,11 @@ from typing import Any
 from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.edition import Edition, edition
 from fleet.emulator.contract.registry import ACTIONS, Action, Answer
-from fleet.emulator.seed.fleet import REGION_IDS, seed_fleet
-from fleet.emulator.wire.clock import Clock
+from fleet.emulator.seed.fleet import seed_fleet
 from fleet.emulator.wire.errors import ApiError, DropAnswer, common_error, missing
 from fleet.emulator.wire.params import Params
+from fleet.emulator.world.catalogue import REGION_IDS
+from fleet.emulator.world.clock import Clock
 from fleet.emulator.world.faults import LASTING, Fault, Faults
 from fleet.emulator.world.journal import MOST, Journal, without_secrets
 from fleet.emulator.world.region import Region
@@ -25,8 +26,8 @@ from fleet.emulator.world.tokens import Tokens
 NOWHERE = Region("")
 
 
-class World:
-    """One account of the emulated provider."""
+class Provider:
+    """The emulated provider, with the one account that it has."""
 
     def __init__(self, *, settings: Settings, clock: Clock | None = None, state: Path | None = None) -> None:
         self.clock = clock or Clock()
@@ -55,7 +56,7 @@ class World:
         regions: list[str] | None = None,
         plain: bool = False,
     ) -> None:
-        """Makes the fleet anew and forgets journal, tokens, faults and counts; durations and quotas stay."""
+        """Seed a fresh fleet and forget journal, tokens, faults and counts; durations and quotas stay."""
         self.settings.instances = self.settings.instances if instances is None else instances
         self.settings.seed = self.settings.seed if seed is None else seed
         fresh = {id: Region(id) for id in REGION_IDS}
@@ -93,23 +94,23 @@ class World:
         return edition(self.settings.edition)
 
     def save_settings(self) -> None:
-        """Keeps the settings over a restart."""
+        """Write the settings to the state file."""
         self.store.write(settings=self.settings.as_dict())
 
     def save(self, region: Region) -> None:
-        """Keeps what the control API changed; call it holding the region's lock."""
+        """Write what the control API changed in a region to the state file; the caller holds the region's lock."""
         changed, removed = region.take_changes()
         self.store.write(changed=changed, removed=removed)
 
     def instance(self, instance_id: str) -> tuple[Region, Instance] | None:
-        """Finds an instance in any region."""
+        """Find an instance in any region."""
         for region in self.regions.values():
             if instance_id in region.instances:
                 return region, region.instances[instance_id]
         return None
 
     def region_of(self, action: Action, params: Params) -> Region:
-        """Returns the region a call means; raises the vendor's error if there is none."""
+        """Return the region that a call means; raise the vendor's error if there is none."""
         named = params.get("RegionId") or params.get("regionId")
         if named:
             if named not in self.regions:
@@ -134,7 +135,7 @@ class World:
         return next(iter(self.regions.values()))
 
     def run(self, *, action: Action, params: Params, request_id: str, entry: dict[str, Any]) -> Answer:
-        """Runs a checked call: quota, token, faults, action, and one transaction for all it changed.
+        """Run a checked call: quota, token, faults, action, and one transaction for all it changed.
 
         `entry` is the journal's, filled on the way and saved with the change. Raises ApiError or DropAnswer.
         """
@@ -218,32 +219,32 @@ class World:
             raise DropAnswer
 
     def record(self, entry: dict[str, Any]) -> None:
-        """Journals a call that did not run to its end."""
+        """Write a call that did not run to its end into the journal."""
         self.store.write(journal=self.journal.add(entry))
 
     def all_disks(self) -> Iterable[Disk]:
-        """Yields every disk there ever was."""
+        """Yield every disk there ever was."""
         for region in self.regions.values():
             yield from list(region.disks.values())
 
     def snapshots(self) -> Iterable[Snapshot]:
-        """Yields every snapshot there ever was."""
+        """Yield every snapshot there ever was."""
         for region in self.regions.values():
             yield from list(region.snapshots.values())
 
     def close(self) -> None:
-        """Saves and closes the state file."""
+        """Save what is left to save and close the state file."""
         self.store.close()
 
 
 def fault_error(rules: Edition, fault: Fault) -> ApiError:
-    """Builds the error a fault asks for."""
+    """Build the error a fault asks for."""
     error = rules.error(fault.code)
     return ApiError(error.code, fault.status or error.status, fault.message or error.message)
 
 
 def instance_ids_of(params: Params) -> list[str]:
-    """Returns the instances that a call names, in whichever form."""
+    """Return the instances that a call names, in whichever form."""
     ids = [params.get("InstanceId")] if params.get("InstanceId") else []
     ids += params.repeated("InstanceId")
     text = params.get("InstanceIds")
@@ -256,7 +257,7 @@ def instance_ids_of(params: Params) -> list[str]:
 
 
 def new_entry(*, action: str, values: dict[str, str], access_key_id: str, request_id: str, at: str) -> dict[str, Any]:
-    """Begins a journal entry for a call of an action in the registry or any other name."""
+    """Begin a journal entry for a call of an action in the registry or any other name."""
     known = ACTIONS.get(action)
     return {
         "at": at,

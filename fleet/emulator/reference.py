@@ -1,9 +1,10 @@
-"""What is emulated, as tables for the README, made from the registry itself."""
+"""The tables of the README beside this file, made from the registry and the demo fleet themselves."""
 
 from fleet.emulator import actions as _all_actions
 from fleet.emulator.contract.edition import edition
 from fleet.emulator.contract.registry import ACTIONS
-from fleet.emulator.seed.fleet import LEAST_FOR_CASES, REGION_IDS, seed_fleet
+from fleet.emulator.seed.fleet import LEAST_FOR_CASES, seed_fleet
+from fleet.emulator.world.catalogue import REGION_IDS
 from fleet.emulator.world.region import Region
 
 assert _all_actions.LOADED
@@ -29,12 +30,12 @@ REQUEST_ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
 
 
 def describe() -> str:
-    """Returns the tables as Markdown."""
+    """Return the tables as Markdown."""
     return "\n".join((*actions_table(), "", *cases_table(), "", *requests_table()))
 
 
 def actions_table() -> list[str]:
-    """Returns the lines of the table of actions: parameters honoured, parameters accepted and ignored."""
+    """Return the lines of the table of actions: parameters honoured, parameters accepted and ignored."""
     lines = ["| action | honoured | accepted and ignored |", "|---|---|---|"]
     for name in sorted(ACTIONS):
         action = ACTIONS[name]
@@ -43,7 +44,7 @@ def actions_table() -> list[str]:
 
 
 def cases_table() -> list[str]:
-    """Returns the lines of the table of refusals by state, read from the demo fleet itself."""
+    """Return the lines of the table of refusals by state, read from the demo fleet itself."""
     regions = {id: Region(id) for id in REGION_IDS}
     seed_fleet(regions, count=LEAST_FOR_CASES, seed=1, now=0.0, only=None, plain=False)
     first = regions[REGION_IDS[0]]
@@ -65,7 +66,7 @@ def cases_table() -> list[str]:
 
 
 def requests_table() -> list[str]:
-    """Returns the lines of the table of refusals by the request alone."""
+    """Return the lines of the table of refusals by the request alone."""
     lines = ["| error code | HTTP | ReplaceSystemDisk of a plain stopped machine, with |", "|---|---|---|"]
     for code, status, parameters in REQUEST_ROWS:
         shown = " ".join(f"`{name}={value}`" for name, value in parameters.items())

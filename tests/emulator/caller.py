@@ -14,9 +14,9 @@ from urllib.parse import quote
 from werkzeug.test import Client, TestResponse
 
 from fleet.emulator.app import Application
-from fleet.emulator.provider import World
-from fleet.emulator.wire.access import AccessKey, Gate
-from fleet.emulator.wire.clock import Clock
+from fleet.emulator.provider import Provider
+from fleet.emulator.wire.access import AccessKey, Authenticator
+from fleet.emulator.world.clock import Clock
 from fleet.emulator.world.settings import Settings
 
 START = 1_795_400_000.0  # 2026-11-23T02:13:20Z
@@ -69,7 +69,7 @@ class Answer:
 class Emulated:
     """One emulator, its clock, and a client of it."""
 
-    world: World
+    provider: Provider
     clock: Clock
     app: Application
     client: Client
@@ -77,21 +77,21 @@ class Emulated:
     @classmethod
     def make(cls, *, state: Any = None, keys: list[AccessKey] | None = None, **settings: Any) -> "Emulated":
         clock = Clock(frozen_at=START)
-        world = World(settings=Settings(**{"instances": 40, **settings}), clock=clock, state=state)
-        gate = Gate(keys or [AccessKey("emulator", "emulator-secret")])
-        app = Application(world=world, gate=gate)
+        provider = Provider(settings=Settings(**{"instances": 40, **settings}), clock=clock, state=state)
+        authenticator = Authenticator(keys or [AccessKey("emulator", "emulator-secret")])
+        app = Application(provider=provider, authenticator=authenticator)
 
         def here(environ: dict[str, Any], start: Any) -> Any:
             return app({"REMOTE_ADDR": "127.0.0.1", **environ}, start)
 
-        return cls(world, clock, app, Client(here))
+        return cls(provider, clock, app, Client(here))
 
     def fresh(self, *, instances: int) -> None:
-        """Begin again with so many machines, at the same time, with nobody known to the gate, whatever a test has set."""
+        """Begin again with so many machines, at the same time, with nobody known by their nonces, whatever a test has set."""
         self.clock.advance(seconds=START - self.clock.now())
-        self.app.gate = Gate([AccessKey("emulator", "emulator-secret")])
-        self.world.settings = Settings(instances=instances, token_key=self.world.settings.token_key)
-        self.world.reset()
+        self.app.authenticator = Authenticator([AccessKey("emulator", "emulator-secret")])
+        self.provider.settings = Settings(instances=instances, token_key=self.provider.settings.token_key)
+        self.provider.reset()
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock."""

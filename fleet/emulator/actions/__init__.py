@@ -1,4 +1,4 @@
-"""The actions; importing this registers them all."""
+"""The actions of the API, one module for each family of them; importing this package registers all of them."""
 
 from fleet.emulator.actions import (
     commands,
@@ -6,12 +6,26 @@ from fleet.emulator.actions import (
     images,
     instances,
     keypairs,
-    offers,
     power,
     power_batch,
+    regions_and_types,
     replace,
+    snapshot_policies,
     snapshots,
     tags,
 )
 
-LOADED = (commands, disks, images, instances, keypairs, offers, power, power_batch, replace, snapshots, tags)
+LOADED = (
+    commands,
+    disks,
+    images,
+    instances,
+    keypairs,
+    power,
+    power_batch,
+    regions_and_types,
+    replace,
+    snapshot_policies,
+    snapshots,
+    tags,
+)

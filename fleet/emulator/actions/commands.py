@@ -12,9 +12,9 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import all_of, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.seed.catalogue import REGIONS
-from fleet.emulator.wire.clock import to_second
 from fleet.emulator.wire.errors import ApiError, common_error, missing
+from fleet.emulator.wire.times import to_second
+from fleet.emulator.world.catalogue import REGIONS
 from fleet.emulator.world.ids import new_id
 from fleet.emulator.world.resources import Command, Instance, Invocation
 
@@ -38,7 +38,7 @@ RECORD_STATUS = {"Success": "Finished", "Failed": "Failed", "Aborted": "Failed",
     changes=True,
 )
 def run_command(call: Call) -> Answer:
-    """Sends a command to up to 100 instances."""
+    """Send a command to up to 100 instances."""
     params, region = call.params, call.region
     kind = params.require("Type")
     if kind not in TYPES:
@@ -70,7 +70,7 @@ def run_command(call: Call) -> Answer:
     changes=True,
 )
 def invoke_command(call: Call) -> Answer:
-    """Sends a command that an earlier RunCommand kept."""
+    """Send a command that an earlier RunCommand kept."""
     command = call.region.commands.get(call.params.require("CommandId"))
     if command is None or not command.kept:
         raise common_error("InvalidCommandId.NotFound")
@@ -127,7 +127,7 @@ def _invoke(call: Call, command: Command, ids: list[str], timeout: int) -> Invoc
 
 
 def _outcome(call: Call, instance: Instance) -> tuple[str, int, str]:
-    """Returns status, exit code and output that this instance will report."""
+    """Return status, exit code and output that this instance will report."""
     system = instance.system.at(call.now)
     if instance.status.at(call.now) != "Running":
         return "Aborted", 0, "InstanceNotRunning"
@@ -148,7 +148,7 @@ def _outcome(call: Call, instance: Instance) -> tuple[str, int, str]:
     ignored="ResourceGroupId IncludeHistory",
 )
 def describe_invocation_results(call: Call) -> Answer:
-    """Lists what each instance reported; an unknown InvokeId lists nothing."""
+    """List what each instance reported; an unknown InvokeId lists nothing."""
     params, region = call.params, call.region
     tests: list[Callable[[tuple[Invocation, str]], bool]] = []
     if instance_id := params.get("InstanceId"):
@@ -204,7 +204,7 @@ def _result(invocation: Invocation, instance_id: str, now: float, *, plain: bool
     honoured="InstanceId.N OSType PageNumber PageSize NextToken MaxResults",
 )
 def describe_cloud_assistant_status(call: Call) -> Answer:
-    """Lists whether the agent of each instance is connected: it is while the machine runs."""
+    """List whether the agent of each instance is connected: it is while the machine runs."""
     ids = call.params.repeated("InstanceId")
     if len(ids) > 100:
         raise common_error("NumberExceed.InstanceIds")

@@ -7,8 +7,8 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.wire.clock import to_minute, to_second
 from fleet.emulator.wire.errors import common_error
+from fleet.emulator.wire.times import to_minute, to_second
 from fleet.emulator.world.resources import Disk
 
 STATUSES = ("In_use", "Available", "Attaching", "Detaching", "Creating", "ReIniting", "All")
@@ -29,7 +29,7 @@ POSTPAID_DISK_EXPIRES = "2999-09-08T16:00Z"
     ),
 )
 def describe_disks(call: Call) -> Answer:
-    """Lists the disks that exist; a released one is no longer found, a new one shows at once as Creating."""
+    """List the disks that exist; a released one is no longer found, a new one shows at once as Creating."""
     check_dry_run(call.params)
     region, now = call.region, call.now
     ids = call.params.json_list("DiskIds", error=common_error("InvalidDiskIds.Malformed"))
@@ -84,7 +84,7 @@ def _tests(call: Call) -> list[Callable[[Disk], bool]]:
 
 
 def disk_status(disk: Disk, now: float) -> str:
-    """Returns Creating until the disk is attached, then In_use."""
+    """Return Creating until the disk is attached, then In_use."""
     return "In_use" if disk.attached_at <= now else "Creating"
 
 
@@ -100,7 +100,7 @@ def _performance(disk: Disk) -> tuple[int, int]:
 
 
 def disk_view(disk: Disk, now: float) -> dict[str, Any]:
-    """Returns a disk as DescribeDisks shows it."""
+    """Return a disk as DescribeDisks shows it."""
     attached = disk.attached_at <= now
     attached_time = to_second(disk.attached_at) if attached else ""
     iops, throughput = _performance(disk)

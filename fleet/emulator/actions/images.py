@@ -8,9 +8,9 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.seed.catalogue import REGIONS, TYPES, TypeFacts, fits, type_facts
-from fleet.emulator.wire.clock import to_second
 from fleet.emulator.wire.errors import common_error, missing, not_valid
+from fleet.emulator.wire.times import to_second
+from fleet.emulator.world.catalogue import REGIONS, TYPES, TypeFacts, fits, type_facts
 from fleet.emulator.world.ids import new_id
 from fleet.emulator.world.resources import Image, Snapshot
 
@@ -28,7 +28,7 @@ STATUSES = ("Creating", "Waiting", "Available", "UnAvailable", "CreateFailed", "
     ignored="Usable Usage ResourceGroupId ImageOwnerId ShowExpired Filter.N.Key Filter.N.Value",
 )
 def describe_images(call: Call) -> Answer:
-    """Lists images, the available ones if no status is asked for; with ActionType=ChangeOS and a type, those that fit."""
+    """List images, the available ones if no status is asked for; with ActionType=ChangeOS and a type, those that fit."""
     check_dry_run(call.params)
     among = list(call.region.images.values())
     if ids := call.params.get("ImageId"):
@@ -49,7 +49,7 @@ def describe_images(call: Call) -> Answer:
     ignored="Filter.N.Key Filter.N.Value",
 )
 def describe_image_support_instance_types(call: Call) -> Answer:
-    """Lists the instance types on which an image runs."""
+    """List the instance types on which an image runs."""
     image = call.region.images.get(call.params.require("ImageId"))
     if image is None:
         raise common_error("InvalidImageId.NotFound")
@@ -61,7 +61,7 @@ def describe_image_support_instance_types(call: Call) -> Answer:
 
 
 def runs_on(image: Image, one: TypeFacts) -> bool:
-    """Says whether an image supports an instance type: by architecture and by its list of families."""
+    """Say whether an image supports an instance type: by architecture and by its list of families."""
     return fits(image.architecture, one.id) and (not image.type_families or one.family in image.type_families)
 
 
@@ -101,7 +101,7 @@ def _tests(call: Call) -> list[Callable[[Image], bool]]:
 
 
 def image_view(image: Image, call: Call) -> dict[str, Any]:
-    """Returns an image as DescribeImages shows it; sizes of mappings are text."""
+    """Return an image as DescribeImages shows it; sizes of mappings are text."""
     status = image.status_at(call.now)
     progress = "100%" if call.now >= image.ready_at else _progress(image.created_at, image.ready_at, call.now)
     mappings = []
@@ -165,7 +165,7 @@ def _progress(begun: float, ends: float, now: float) -> str:
     changes=True,
 )
 def create_image(call: Call) -> Answer:
-    """Makes a custom image of a snapshot or an instance: the way back after a replacement."""
+    """Make a custom image of a snapshot or an instance: the way back after a replacement."""
     params, region, now = call.params, call.region, call.now
     name = params.get("ImageName")
     if name and not NAME.fullmatch(name):

@@ -4,20 +4,20 @@ import uuid
 from typing import Any
 
 from fleet.emulator.contract.matching import tag_list
-from fleet.emulator.seed.catalogue import type_facts
-from fleet.emulator.wire.clock import to_minute
+from fleet.emulator.wire.times import to_minute
+from fleet.emulator.world.catalogue import type_facts
 from fleet.emulator.world.resources import Instance
 
 SERIALS = uuid.UUID("6a1e1f0c-41f1-4b35-8e0b-58f4b8f8a3d1")
 
 
 def private_ip(number: int) -> str:
-    """Returns the private address of the machine with that number; it never changes."""
+    """Return the private address of the machine with that number; it never changes."""
     return f"172.{16 + (number >> 16) % 16}.{(number >> 8) & 255}.{number & 255}"
 
 
 def instance_view(instance: Instance, now: float) -> dict[str, Any]:
-    """Returns the fields at `now`; Tags and KeyPairName are absent when there are none."""
+    """Return the fields at `now`; Tags and KeyPairName are absent when there are none."""
     system = instance.system.at(now)
     status = instance.status.at(now)
     facts = type_facts(instance.type_id)

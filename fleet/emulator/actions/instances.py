@@ -8,8 +8,8 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.seed.catalogue import type_facts
 from fleet.emulator.wire.errors import common_error, not_valid
+from fleet.emulator.world.catalogue import type_facts
 from fleet.emulator.world.resources import Instance
 
 Test = Callable[[Instance], bool]
@@ -32,7 +32,7 @@ STATUSES = ("Pending", "Running", "Starting", "Stopping", "Stopped")
     ),
 )
 def describe_instances(call: Call) -> Answer:
-    """Lists instances; InstanceIds=[] is a filter that matches nothing."""
+    """List instances; InstanceIds=[] is a filter that matches nothing."""
     check_dry_run(call.params)
     region = call.region
     ids = call.params.json_list("InstanceIds", error=common_error("InvalidInstanceIds.Malformed"))
@@ -47,7 +47,7 @@ def describe_instances(call: Call) -> Answer:
     "DescribeInstanceStatus", scope="region", honoured="InstanceId.N ZoneId PageNumber PageSize", ignored="ClusterId"
 )
 def describe_instance_status(call: Call) -> Answer:
-    """Lists instances with nothing but their status."""
+    """List instances with nothing but their status."""
     ids = call.params.repeated("InstanceId")
     if len(ids) > 100:
         raise not_valid("InstanceId")

@@ -7,8 +7,8 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import name_matches, tag_list, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.wire.clock import to_second
 from fleet.emulator.wire.errors import common_error, missing
+from fleet.emulator.wire.times import to_second
 from fleet.emulator.world.resources import Instance, KeyPair
 from fleet.emulator.world.timeline import Timeline
 
@@ -20,7 +20,7 @@ from fleet.emulator.world.timeline import Timeline
     ignored="ResourceGroupId",
 )
 def describe_key_pairs(call: Call) -> Answer:
-    """Lists key pairs; KeyPairName may hold *."""
+    """List key pairs; KeyPairName may hold *."""
     name, fingerprint = call.params.get("KeyPairName"), call.params.get("KeyPairFingerPrint")
     tags, public = call.params.tags(), call.params.boolean("IncludePublicKey")
 
@@ -45,7 +45,7 @@ def describe_key_pairs(call: Call) -> Answer:
 
 @action("AttachKeyPair", scope="region", honoured="KeyPairName InstanceIds", changes=True)
 def attach_key_pair(call: Call) -> Answer:
-    """Binds a key pair to up to 50 instances; a Windows one fails by itself inside a success."""
+    """Bind a key pair to up to 50 instances; a Windows one fails by itself inside a success."""
     name = call.params.require("KeyPairName")
     if name not in call.region.key_pairs:
         raise common_error("InvalidKeyPair.NotFound")
@@ -54,7 +54,7 @@ def attach_key_pair(call: Call) -> Answer:
 
 @action("DetachKeyPair", scope="region", honoured="KeyPairName InstanceIds", changes=True)
 def detach_key_pair(call: Call) -> Answer:
-    """Takes a key pair from up to 50 instances; one that has another fails by itself."""
+    """Take a key pair from up to 50 instances; one that has another fails by itself."""
     name = call.params.require("KeyPairName")
     if name not in call.region.key_pairs:
         raise common_error("InvalidKeyPair.NotFound")

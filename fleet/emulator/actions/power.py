@@ -18,7 +18,7 @@ MODES = ("StopCharging", "KeepCharging", "Not-applicable")
     changes=True,
 )
 def stop_instance(call: Call) -> Answer:
-    """Stops a running instance."""
+    """Stop a running instance."""
     instance = _named(call)
     mode = call.params.choice("StoppedMode", *MODES)
     call.params.boolean("ForceStop")
@@ -36,7 +36,7 @@ def stop_instance(call: Call) -> Answer:
     changes=True,
 )
 def start_instance(call: Call) -> Answer:
-    """Starts a stopped instance."""
+    """Start a stopped instance."""
     instance = _named(call)
     power.check_may_start(call, instance)
     check_dry_run(call.params)
@@ -46,7 +46,7 @@ def start_instance(call: Call) -> Answer:
 
 @action("RebootInstance", scope="instance", honoured="InstanceId DryRun", ignored="ForceStop", changes=True)
 def reboot_instance(call: Call) -> Answer:
-    """Restarts a running instance."""
+    """Restart a running instance."""
     instance = _named(call)
     power.check_may_stop(call, instance)
     check_dry_run(call.params)

@@ -21,14 +21,14 @@ Act = Callable[[Call, Instance], tuple[str, str]]
     changes=True,
 )
 def stop_instances(call: Call) -> Answer:
-    """Stops running instances."""
+    """Stop running instances."""
     mode = call.params.choice("StoppedMode", *MODES)
     return _batch(call, power.check_may_stop, lambda one, i: power.stop(one, i, mode=mode))
 
 
 @action("StartInstances", scope="instance", honoured="InstanceId.N BatchOptimization DryRun", ignored="", changes=True)
 def start_instances(call: Call) -> Answer:
-    """Starts stopped instances."""
+    """Start stopped instances."""
     return _batch(call, power.check_may_start, power.start)
 
 
@@ -40,7 +40,7 @@ def start_instances(call: Call) -> Answer:
     changes=True,
 )
 def reboot_instances(call: Call) -> Answer:
-    """Restarts running instances."""
+    """Restart running instances."""
     return _batch(call, power.check_may_stop, power.reboot)
 
 

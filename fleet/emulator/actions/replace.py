@@ -5,14 +5,14 @@ from math import inf
 from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.registry import Answer, action
 from fleet.emulator.contract.replacement import (
-    Wish,
+    ReplacementRequest,
     check_existence,
     check_image,
     check_instance,
-    read_wish,
+    read_replacement,
     size_of_new_disk,
 )
-from fleet.emulator.seed.catalogue import REGIONS
+from fleet.emulator.world.catalogue import REGIONS
 from fleet.emulator.world.ids import new_id
 from fleet.emulator.world.resources import Disk, Image, Instance, System
 
@@ -28,23 +28,25 @@ from fleet.emulator.world.resources import Disk, Image, Instance, System
     changes=True,
 )
 def replace_system_disk(call: Call) -> Answer:
-    """Replaces the system disk of a stopped instance, which stays stopped."""
+    """Replace the system disk of a stopped instance, which stays stopped."""
     instance_id, image_id = call.params.require("InstanceId"), call.params.require("ImageId")
-    wish = read_wish(call)
+    request = read_replacement(call)
     instance, image = check_existence(
-        call, wish, call.region.instances.get(instance_id), call.region.images.get(image_id)
+        call, request, call.region.instances.get(instance_id), call.region.images.get(image_id)
     )
     old = call.region.disks[instance.system.last.disk_id]
     check_instance(call, instance, old)
     check_image(call, instance, image)
-    size = size_of_new_disk(call, wish, image, old)
+    size = size_of_new_disk(call, request, image, old)
     if instance.secrets.internal_error:
         raise call.refuse("InternalDenied")
     seconds = inf if call.met("stuck", instance.id) else call.settings.lasts("replace")
-    return {"DiskId": _replace(call, wish, instance, image, old, size, call.now + seconds)}
+    return {"DiskId": _replace(call, request, instance, image, old, size, call.now + seconds)}
 
 
-def _replace(call: Call, wish: Wish, instance: Instance, image: Image, old: Disk, size: int, done_at: float) -> str:
+def _replace(
+    call: Call, request: ReplacementRequest, instance: Instance, image: Image, old: Disk, size: int, done_at: float
+) -> str:
     now, region = call.now, call.region
     new = Disk(
         new_id("d", REGIONS[region.id].prefix),
@@ -59,8 +61,8 @@ def _replace(call: Call, wish: Wish, instance: Instance, image: Image, old: Disk
         old.charge_type,
         now,
         done_at,
-        encrypted=wish.encrypted or old.encrypted,
-        kms_key_id=wish.kms_key_id or old.kms_key_id,
+        encrypted=request.encrypted or old.encrypted,
+        kms_key_id=request.kms_key_id or old.kms_key_id,
         how="ReplaceSystemDisk",
         request_id=call.request_id,
         client_token=call.params.get("ClientToken"),
@@ -68,7 +70,7 @@ def _replace(call: Call, wish: Wish, instance: Instance, image: Image, old: Disk
     region.image_users[instance.system.last.image_id] -= 1
     region.image_users[image.id] += 1
     before = instance.system.at(now)
-    after = _login(wish, image, before, new.id, call)
+    after = _login(request, image, before, new.id, call)
     instance.system = instance.system.then(now, (done_at, after))
     old.released_at = done_at
     # What belongs to the old disk goes with it: its policy and tags simply, automatic snapshots only where it says so.
@@ -85,15 +87,15 @@ def _replace(call: Call, wish: Wish, instance: Instance, image: Image, old: Disk
     return new.id
 
 
-def _login(wish: Wish, image: Image, before: System, disk_id: str, call: Call) -> System:
-    """Returns the new system with the login that it has in effect.
+def _login(request: ReplacementRequest, image: Image, before: System, disk_id: str, call: Call) -> System:
+    """Return the new system with the login that it has in effect.
 
-    A password given counts, else the image's own where that is asked for, else the one the machine had. On Linux a
+    A password given counts, else the image's own where that is request for, else the one the machine had. On Linux a
     key pair switches the password off; on Windows it is not looked at.
     """
-    key = wish.key_pair if image.os_type == "linux" else ""
-    kept = bool(wish.password) or before.password_set
-    password_set = image.has_password if wish.inherit else kept
+    key = request.key_pair if image.os_type == "linux" else ""
+    kept = bool(request.password) or before.password_set
+    password_set = image.has_password if request.inherit else kept
     instance_id = call.params.get("InstanceId")
     return System(
         disk_id,
@@ -104,7 +106,7 @@ def _login(wish: Wish, image: Image, before: System, disk_id: str, call: Call) -
         key_pair=key,
         password_set=password_set,
         password_login=password_set and not key,
-        image_password=wish.inherit,
+        image_password=request.inherit,
         boots=not call.met("boot_fails", instance_id),
         serves=not call.met("serves_not", instance_id),
     )

@@ -8,9 +8,9 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.matching import all_of, check_dry_run, name_matches, tag_list, tags_match
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.seed.catalogue import REGIONS
-from fleet.emulator.wire.clock import to_second
 from fleet.emulator.wire.errors import common_error
+from fleet.emulator.wire.times import to_second
+from fleet.emulator.world.catalogue import REGIONS
 from fleet.emulator.world.ids import new_id
 from fleet.emulator.world.resources import Snapshot
 
@@ -25,7 +25,7 @@ from fleet.emulator.world.resources import Snapshot
     ignored="SnapshotLinkId ResourceGroupId Filter.N.Key Filter.N.Value Encrypted KMSKeyId Category",
 )
 def describe_snapshots(call: Call) -> Answer:
-    """Lists snapshots; those of a released disk stay, unless they went with it."""
+    """List snapshots; those of a released disk stay, unless they went with it."""
     check_dry_run(call.params)
     region, now = call.region, call.now
     ids = call.params.json_list("SnapshotIds", error=common_error("InvalidSnapshotIds.Malformed"))
@@ -70,7 +70,7 @@ def _status(snapshot: Snapshot, now: float) -> str:
 
 
 def snapshot_view(snapshot: Snapshot, now: float, used: set[str]) -> dict[str, Any]:
-    """Returns a snapshot as DescribeSnapshots shows it."""
+    """Return a snapshot as DescribeSnapshots shows it."""
     done = snapshot.done_at <= now
     share = (
         0.0
@@ -115,7 +115,7 @@ def snapshot_view(snapshot: Snapshot, now: float, used: set[str]) -> dict[str, A
     changes=True,
 )
 def create_snapshot(call: Call) -> Answer:
-    """Takes a snapshot of a disk that no other snapshot is being taken of."""
+    """Take a snapshot of a disk that no other snapshot is being taken of."""
     params, region, now = call.params, call.region, call.now
     disk = region.disks.get(params.require("DiskId"))
     if disk is None or not disk.exists(now):
@@ -149,7 +149,7 @@ def create_snapshot(call: Call) -> Answer:
 
 @action("DeleteSnapshot", scope="snapshot", honoured="SnapshotId Force", changes=True)
 def delete_snapshot(call: Call) -> Answer:
-    """Deletes a snapshot; one that an image is made of only with Force."""
+    """Delete a snapshot; one that an image is made of only with Force."""
     region, now = call.region, call.now
     snapshot = region.snapshots.get(call.params.require("SnapshotId"))
     if snapshot is None or not snapshot.exists(now):

@@ -1,4 +1,4 @@
-"""One call as its action sees it: who, when, where, with what, and which faults it meets."""
+"""A call as its action sees it: parameters, region, time, edition, and the faults that it meets."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from fleet.emulator.world.settings import Settings
 
 @dataclass(slots=True)
 class Call:
-    """A checked call. `now` is one reading of the clock for all of it; `effect` is set by what changes anything."""
+    """A call that was let in. `now` is one reading of the clock for all of it; an action that changes anything sets `effect`."""
 
     action: str
     params: Params
@@ -26,9 +26,9 @@ class Call:
     effect: bool = False
 
     def refuse(self, name: str) -> ApiError:
-        """Builds the edition's refusal of that name."""
+        """Build the edition's refusal of that name."""
         return self.edition.error(name)
 
     def met(self, kind: str, instance_id: str) -> bool:
-        """Says whether a fault of that kind meets this instance in this call."""
+        """Say whether a fault of that kind meets this instance in this call."""
         return any(f.kind == kind and f.instance in ("", instance_id) for f in self.faults)

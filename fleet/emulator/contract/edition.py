@@ -30,7 +30,7 @@ class Edition:
     errors: dict[str, tuple[str, int, str]]
 
     def error(self, name: str) -> ApiError:
-        """Builds the refusal called `name`, a rule's name or an error code; an unknown one is taken literally as a 400."""
+        """Build the refusal called `name`, a rule's name or an error code; an unknown one is taken literally as a 400."""
         name = ALIASES.get(name, name)
         if name in self.errors:
             return ApiError(*self.errors[name])
@@ -41,7 +41,7 @@ class Edition:
         return ApiError(name, status, message)
 
     def size_limits(self, *, category: str, performance_level: str) -> tuple[int, int]:
-        """Returns the least and the greatest size of a system disk in GiB."""
+        """Return the least and the greatest size of a system disk in GiB."""
         for key in (f"{category}/{performance_level}", category, "*"):
             if key in self.sizes:
                 return self.sizes[key]["least"], self.sizes[key]["most"]
@@ -50,7 +50,7 @@ class Edition:
 
 @cache
 def edition(name: str) -> Edition:
-    """Loads an edition; raises KeyError if there is none of that name."""
+    """Load an edition; raise KeyError if there is none of that name."""
     if name not in NAMES:
         raise KeyError(name)
     raw = json.loads((DATA / f"edition_{name}.json").read_text(encoding="utf-8"))

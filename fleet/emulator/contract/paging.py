@@ -31,7 +31,7 @@ def page_of(
     most_by_token: int = 100,
     least: int = 10,
 ) -> Page:
-    """Reads PageNumber and PageSize or, where the call has them, NextToken and MaxResults.
+    """Read PageNumber and PageSize or, where the call has them, NextToken and MaxResults.
 
     MaxResults below `least` counts as `least`; a greater value than allowed is refused, as is a token we did not give.
     """
@@ -50,7 +50,7 @@ def page_of(
 
 
 def cut(page: Page, items: Sequence[T], wanted: Callable[[T], bool] | None = None) -> tuple[list[T], dict[str, Any]]:
-    """Returns the items of a page and the paging fields of the answer.
+    """Return the items of a page and the paging fields of the answer.
 
     By token the walk ends as soon as the page is full, so that a page costs the same at any depth; TotalCount then
     is that of the whole collection, which the vendor calls meaningless.

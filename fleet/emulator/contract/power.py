@@ -1,4 +1,4 @@
-"""What becomes of an instance: stop, start, restart, as pairs on its timeline; nothing here knows of HTTP."""
+"""Stopping, starting and restarting an instance: what is refused, and what its status will be from when on."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from fleet.emulator.world.timeline import Timeline
 
 
 def check_may_stop(call: Call, instance: Instance) -> None:
-    """Raises the refusal of a stop or restart."""
+    """Raise the refusal of a stop or restart."""
     _check_not_replacing(call, instance)
     _check_financial(instance)
     if instance.status.at(call.now) != "Running":
@@ -17,7 +17,7 @@ def check_may_stop(call: Call, instance: Instance) -> None:
 
 
 def check_may_start(call: Call, instance: Instance) -> None:
-    """Raises the refusal of a start: locks, money, status, and stock after an economical stop."""
+    """Raise the refusal of a start: locks, money, status, and stock after an economical stop."""
     if any(reason == "security" for reason, _ in instance.locks):
         raise common_error("InstanceLockedForSecurity")
     _check_financial(instance)
@@ -31,7 +31,7 @@ def check_may_start(call: Call, instance: Instance) -> None:
 
 
 def stop(call: Call, instance: Instance, *, mode: str) -> tuple[str, str]:
-    """Stops; returns the status before and now. The economical mode gives the public address up, if it applies."""
+    """Stop the instance and return its status before and now; an economical stop gives up the public address."""
     now, before = call.now, instance.status.at(call.now)
     seconds = call.settings.lasts("stop")
     if call.met("stuck", instance.id):
@@ -46,7 +46,7 @@ def stop(call: Call, instance: Instance, *, mode: str) -> tuple[str, str]:
 
 
 def start(call: Call, instance: Instance) -> tuple[str, str]:
-    """Starts; a system that does not boot falls back to Stopped. Returns the status before and now."""
+    """Start the instance and return its status before and now; a system that does not boot falls back to Stopped."""
     now, before = call.now, instance.status.at(call.now)
     seconds = call.settings.lasts("start")
     system = instance.system.at(now)
@@ -63,7 +63,7 @@ def start(call: Call, instance: Instance) -> tuple[str, str]:
 
 
 def reboot(call: Call, instance: Instance) -> tuple[str, str]:
-    """Restarts; returns the status before and now."""
+    """Restart the instance and return its status before and now."""
     now, before = call.now, instance.status.at(call.now)
     down = now + call.settings.lasts("stop")
     up = down + call.settings.lasts("start")
@@ -81,7 +81,7 @@ def reboot(call: Call, instance: Instance) -> tuple[str, str]:
 
 
 def fault_for(call: Call, instance_id: str) -> ApiError | None:
-    """Returns the error that a fault asks for this one instance of a batch."""
+    """Return the error that a fault asks for this one instance of a batch."""
     for fault in call.faults:
         if fault.kind == "error" and fault.instance == instance_id:
             error = call.edition.error(fault.code)

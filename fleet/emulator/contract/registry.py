@@ -1,4 +1,4 @@
-"""The actions by name: what each takes, what it does with it, and where it looks for the resource."""
+"""The registry of actions: the parameters and the handler of each, and which region it means."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Action:
     known: frozenset[str] = field(default=frozenset())
 
     def unknown(self, values: dict[str, str]) -> list[str]:
-        """Returns the names in a call that this action does not know."""
+        """Return the names in a call that this action does not know."""
         return sorted(name for name in values if name not in PROTOCOL and pattern_of(name) not in self.known)
 
 
@@ -39,7 +39,7 @@ ACTIONS: dict[str, Action] = {}
 def action(
     name: str, *, scope: Scope, honoured: str, ignored: str = "", changes: bool = False
 ) -> Callable[[Handler], Handler]:
-    """Registers the decorated function as an action; parameters are given as one text with spaces between."""
+    """Register the decorated function as an action; parameters are given as one text with spaces between."""
 
     def register(handler: Handler) -> Handler:
         takes, ignores = tuple(honoured.split()), tuple(ignored.split())

@@ -7,15 +7,15 @@ import re
 from dataclasses import dataclass
 
 from fleet.emulator.contract.call import Call
-from fleet.emulator.seed.catalogue import fits, type_facts
 from fleet.emulator.wire.errors import not_valid
+from fleet.emulator.world.catalogue import fits, type_facts
 from fleet.emulator.world.resources import Disk, Image, Instance
 
 WHOLE = re.compile(r"-?[0-9]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReplacementRequest:
     """The parameters of a replacement, well-formed; `size` in GiB is None where none was given."""
 
     password: str
@@ -26,8 +26,8 @@ class Wish:
     kms_key_id: str
 
 
-def read_wish(call: Call) -> Wish:
-    """Checks the format of each value; raises the refusal of the first that is wrong."""
+def read_replacement(call: Call) -> ReplacementRequest:
+    """Check the format of each value; raise the refusal of the first that is wrong."""
     params = call.params
     password = params.get("Password")
     if password and not password_is_well_formed(call, password):
@@ -45,11 +45,13 @@ def read_wish(call: Call) -> Wish:
     if "UseAdditionalService" in extra:
         params.boolean("UseAdditionalService")
     key = params.get("KMSKeyId") if "KMSKeyId" in extra else ""
-    return Wish(password, inherit, params.get("KeyPairName"), int(size_text) if size_text else None, encrypted, key)
+    return ReplacementRequest(
+        password, inherit, params.get("KeyPairName"), int(size_text) if size_text else None, encrypted, key
+    )
 
 
 def password_is_well_formed(call: Call, password: str) -> bool:
-    """Says whether a password has the length, the kinds and only the characters that the edition asks for."""
+    """Say whether a password has the length, the kinds and only the characters that the edition asks for."""
     rules = call.edition.password
     kinds = {
         "upper": any("A" <= c <= "Z" for c in password),
@@ -62,24 +64,26 @@ def password_is_well_formed(call: Call, password: str) -> bool:
     return allowed and enough and rules["least"] <= len(password) <= rules["most"]
 
 
-def check_existence(call: Call, wish: Wish, instance: Instance | None, image: Image | None) -> tuple[Instance, Image]:
-    """Refuses an instance, image or key pair that is not there. A key pair on Windows is not even looked for."""
+def check_existence(
+    call: Call, request: ReplacementRequest, instance: Instance | None, image: Image | None
+) -> tuple[Instance, Image]:
+    """Refuse an instance, image or key pair that is not there. A key pair on Windows is not even looked for."""
     if instance is None:
         raise call.refuse("InvalidInstanceId.NotFound")
     if image is None or image.status_at(call.now) not in ("Available", "Deprecated"):
         raise call.refuse("InvalidImageId.NotFound")
-    if wish.key_pair and image.os_type == "linux" and wish.key_pair not in call.region.key_pairs:
+    if request.key_pair and image.os_type == "linux" and request.key_pair not in call.region.key_pairs:
         raise call.refuse("KeyPairNotFound")
     first = call.edition.password["windows_may_not_start_with"]
-    if first and image.os_type == "windows" and wish.password.startswith(first):
+    if first and image.os_type == "windows" and request.password.startswith(first):
         raise call.refuse("InvalidPassword.Malformed")
-    if wish.kms_key_id and not wish.kms_key_id.startswith("key-emu"):
+    if request.kms_key_id and not request.kms_key_id.startswith("key-emu"):
         raise call.refuse("InvalidParameter.KMSKeyId.NotFound")
     return instance, image
 
 
 def check_instance(call: Call, instance: Instance, disk: Disk) -> None:
-    """Refuses an instance that is locked, expired, in debt, of the wrong kind, not stopped, or being copied."""
+    """Refuse an instance that is locked, expired, in debt, of the wrong kind, not stopped, or being copied."""
     hidden = instance.secrets
     reasons = [reason for reason, _ in instance.locks]
     if "security" in reasons:
@@ -102,7 +106,7 @@ def check_instance(call: Call, instance: Instance, disk: Disk) -> None:
 
 
 def check_image(call: Call, instance: Instance, image: Image) -> None:
-    """Refuses an image by its data disks, the market, the subscription, I/O, architecture, instance type."""
+    """Refuse an image by its data disks, the market, the subscription, I/O, architecture, instance type."""
     if image.data_snapshots and call.edition.refuses_data_disk_snapshots:
         raise call.refuse("DataDiskSnapshot")
     if image.removed_from_market:
@@ -121,29 +125,29 @@ def check_image(call: Call, instance: Instance, image: Image) -> None:
         raise call.refuse(image.refuse)
 
 
-def size_of_new_disk(call: Call, wish: Wish, image: Image, disk: Disk) -> int:
-    """Returns the size in GiB that the new disk gets; raises the refusal of one that cannot be.
+def size_of_new_disk(call: Call, request: ReplacementRequest, image: Image, disk: Disk) -> int:
+    """Return the size in GiB that the new disk gets; raise the refusal of one that cannot be.
 
     An image that cannot be resized only ever makes a disk of its own size, whether a size is given or not.
     """
     least, most = call.edition.size_limits(category=disk.category, performance_level=disk.performance_level)
     if image.os_type == "windows":
         least = max(least, call.edition.windows_least)
-    if wish.size is None:
+    if request.size is None:
         size = max(call.edition.default_size, image.size, disk.size)
         if not image.not_resizable:
             return size
         if disk.size > image.size:
             raise call.refuse("InvalidSystemDiskSize.ImageNotSupportResize")
         return image.size
-    if wish.size < least:
+    if request.size < least:
         raise call.refuse("InvalidSystemDiskSize.LessThanMinSize")
-    if wish.size < image.size:
+    if request.size < image.size:
         raise call.refuse("InvalidSystemDiskSize.LessThanImageSize")
-    if wish.size > most:
+    if request.size > most:
         raise call.refuse("InvalidSystemDiskSize.MoreThanMaxSize")
-    if wish.size < disk.size:
+    if request.size < disk.size:
         raise call.refuse("InvalidSystemDiskSize.ValueNotSupported")
-    if image.not_resizable and wish.size != image.size:
+    if image.not_resizable and request.size != image.size:
         raise call.refuse("InvalidSystemDiskSize.ImageNotSupportResize")
-    return wish.size
+    return request.size

@@ -11,10 +11,10 @@ from fleet.emulator.contract.call import Call
 from fleet.emulator.control.ledger import ledger
 from fleet.emulator.control.page import page, stylesheet
 from fleet.emulator.control.patching import patch_image, patch_instance, show_instance
-from fleet.emulator.provider import World
-from fleet.emulator.seed.fleet import REGION_IDS
+from fleet.emulator.provider import Provider
 from fleet.emulator.wire.messages import MOST_BODY
 from fleet.emulator.wire.params import Params
+from fleet.emulator.world.catalogue import REGION_IDS
 from fleet.emulator.world.faults import parse_fault
 from fleet.emulator.world.region import Region
 
@@ -25,23 +25,23 @@ PREFIX = "/__emulator__/"
 
 
 class NotFoundHere(Exception):
-    """There is nothing at that path; the text says what there is."""
+    """There is nothing at that path; the message says what there is."""
 
 
 class Control:
     """Answers the control API and the page."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
 
     def answer(self, environ: dict[str, Any]) -> Answer:
-        """Answers a request; only a peer on this machine gets more than a refusal."""
+        """Answer a request; only a peer on this machine gets more than a refusal."""
         if not _is_local(environ):
             return _json(403, {"error": "The control API answers this machine only."})
         path = str(environ.get("PATH_INFO", ""))[len(PREFIX) :].strip("/")
         method = environ["REQUEST_METHOD"]
         if method in ("GET", "HEAD") and path == "":
-            return page(self.world, _query(environ))
+            return page(self.provider, _query(environ))
         if method in ("GET", "HEAD") and path == "emulator.css":
             return stylesheet()
         try:
@@ -57,7 +57,9 @@ class Control:
             return self._journal(_query(environ))
         if method == "GET" and name == "ledger":
             query = _query(environ)
-            found = ledger(self.world, instance_id=query.get("instance", ""), since_seed=query.get("since") == "seed")
+            found = ledger(
+                self.provider, instance_id=query.get("instance", ""), since_seed=query.get("since") == "seed"
+            )
             return _json(200, found)
         routes: dict[tuple[str, str], Callable[[str, dict[str, Any]], Any]] = {
             ("GET", "health"): self._health,
@@ -69,11 +71,11 @@ class Control:
             ("GET", "images"): self._show_image,
             ("PATCH", "images"): self._patch_image,
             ("DELETE", "images"): self._delete_image,
-            ("GET", "durations"): lambda _id, _raw: self.world.settings.durations,
+            ("GET", "durations"): lambda _id, _raw: self.provider.settings.durations,
             ("PUT", "durations"): self._set_durations,
-            ("GET", "quotas"): lambda _id, _raw: self.world.settings.quotas,
+            ("GET", "quotas"): lambda _id, _raw: self.provider.settings.quotas,
             ("PUT", "quotas"): self._set_quotas,
-            ("GET", "faults"): lambda _id, _raw: {"faults": self.world.faults.as_list()},
+            ("GET", "faults"): lambda _id, _raw: {"faults": self.provider.faults.as_list()},
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
         }
@@ -84,32 +86,32 @@ class Control:
         return _json(200, act(id, _body(environ) if method in ("POST", "PUT", "PATCH") else {}))
 
     def _health(self, _id: str, _raw: dict[str, Any]) -> dict[str, Any]:
-        world = self.world
+        provider = self.provider
         return {
             "status": "ok",
-            "instances": sum(len(region.instances) for region in world.regions.values()),
-            "calls": world.journal.last_seq,
-            "edition": world.settings.edition,
-            "now": world.clock.now(),
+            "instances": sum(len(region.instances) for region in provider.regions.values()),
+            "calls": provider.journal.last_seq,
+            "edition": provider.settings.edition,
+            "now": provider.clock.now(),
         }
 
     def _settings(self) -> dict[str, Any]:
-        return {key: value for key, value in self.world.settings.as_dict().items() if key != "token_key"}
+        return {key: value for key, value in self.provider.settings.as_dict().items() if key != "token_key"}
 
     def _set_settings(self, _id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        self.world.settings.set_others(raw)
-        self.world.save_settings()
+        self.provider.settings.set_others(raw)
+        self.provider.save_settings()
         return self._settings()
 
     def _set_durations(self, _id: str, raw: dict[str, Any]) -> dict[str, float]:
-        self.world.settings.set_durations(raw)
-        self.world.save_settings()
-        return self.world.settings.durations
+        self.provider.settings.set_durations(raw)
+        self.provider.save_settings()
+        return self.provider.settings.durations
 
     def _set_quotas(self, _id: str, raw: dict[str, Any]) -> dict[str, int]:
-        self.world.settings.set_quotas(raw)
-        self.world.save_settings()
-        return self.world.settings.quotas
+        self.provider.settings.set_quotas(raw)
+        self.provider.save_settings()
+        return self.provider.settings.quotas
 
     def _reset(self, _id: str, raw: dict[str, Any]) -> dict[str, Any]:
         unknown = set(raw) - {"instances", "seed", "regions", "plain"}
@@ -123,38 +125,40 @@ class Control:
             raise ValueError(f"instances is from 0 to {MOST_INSTANCES}.")
         if regions is not None and (not regions or not set(regions) <= set(REGION_IDS)):
             raise ValueError(f"regions is a list of {', '.join(REGION_IDS)}.")
-        self.world.reset(instances=count, seed=seed, regions=regions, plain=bool(raw.get("plain")))
+        self.provider.reset(instances=count, seed=seed, regions=regions, plain=bool(raw.get("plain")))
         return self._health("", {})
 
     def _show_instance(self, id: str, _raw: dict[str, Any]) -> dict[str, Any]:
-        found = self.world.instance(id)
+        found = self.provider.instance(id)
         if found is None:
             raise NotFoundHere(f"There is no instance {id}.")
         region, instance = found
         with region.lock:
-            return show_instance(region, instance, self.world.clock.now())
+            return show_instance(region, instance, self.provider.clock.now())
 
     def _patch_instance(self, id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        found = self.world.instance(id)
+        found = self.provider.instance(id)
         if found is None:
             raise NotFoundHere(f"There is no instance {id}.")
         region, instance = found
         with region.lock:
-            patch_instance(region, instance, raw, self.world.clock.now())
-            self.world.save(region)
+            patch_instance(region, instance, raw, self.provider.clock.now())
+            self.provider.save(region)
         return self._show_instance(id, {})
 
     def _regions_with_image(self, id: str) -> list[Region]:
         # A public image is in every region under the same id, and is changed in all of them.
-        found = [region for region in self.world.regions.values() if id in region.images]
+        found = [region for region in self.provider.regions.values() if id in region.images]
         if not found:
             raise NotFoundHere(f"There is no image {id}.")
         return found
 
     def _show_image(self, id: str, _raw: dict[str, Any]) -> dict[str, Any]:
         region = self._regions_with_image(id)[0]
-        world = self.world
-        call = Call("", Params({}), region, world.regions, world.settings, world.edition, world.clock.now(), "")
+        provider = self.provider
+        call = Call(
+            "", Params({}), region, provider.regions, provider.settings, provider.edition, provider.clock.now(), ""
+        )
         image = region.images[id]
         hidden = ("has_password", "removed_from_market", "buy_quota_exceeded", "not_resizable", "refuse")
         return {
@@ -167,29 +171,29 @@ class Control:
         for region in self._regions_with_image(id):
             with region.lock:
                 patch_image(region, region.images[id], raw)
-                self.world.save(region)
+                self.provider.save(region)
         return self._show_image(id, {})
 
     def _delete_image(self, id: str, _raw: dict[str, Any]) -> dict[str, Any]:
         for region in self._regions_with_image(id):
             with region.lock:
                 region.remove_image(region.images[id])
-                self.world.save(region)
+                self.provider.save(region)
         return {"deleted": id}
 
     def _add_fault(self, _id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        self.world.faults.add(parse_fault(raw))
-        return {"faults": self.world.faults.as_list()}
+        self.provider.faults.add(parse_fault(raw))
+        return {"faults": self.provider.faults.as_list()}
 
     def _clear_faults(self, _id: str, _raw: dict[str, Any]) -> dict[str, Any]:
-        self.world.faults.clear()
+        self.provider.faults.clear()
         return {"faults": []}
 
     def _journal(self, query: dict[str, str]) -> Answer:
         since = int(query.get("since", "0"))
         limit = int(query["limit"]) if "limit" in query else None
-        lines = self.world.journal.since(since, limit=limit)
-        body = '{"entries":[' + ",\n".join(lines) + f'],"last_seq":{self.world.journal.last_seq}}}'
+        lines = self.provider.journal.since(since, limit=limit)
+        body = '{"entries":[' + ",\n".join(lines) + f'],"last_seq":{self.provider.journal.last_seq}}}'
         return 200, JSON, body.encode(), []
 
 

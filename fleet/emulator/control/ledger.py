@@ -2,29 +2,29 @@
 
 from typing import Any
 
-from fleet.emulator.provider import World
-from fleet.emulator.wire.clock import to_second
+from fleet.emulator.provider import Provider
+from fleet.emulator.wire.times import to_second
 from fleet.emulator.world.resources import Disk, Instance
 
 
-def ledger(world: World, *, instance_id: str = "", since_seed: bool = False) -> dict[str, Any]:
-    """Returns `disks` in the order they came and `logins` by instance; of one instance where one is named.
+def ledger(provider: Provider, *, instance_id: str = "", since_seed: bool = False) -> dict[str, Any]:
+    """Return `disks` in the order they came and `logins` by instance; of one instance where one is named.
 
     With `since_seed` only what calls created, and the logins of those machines. `released_at` is null while the disk
     is there, also when its release is still to come (`releasing`).
     """
-    now = world.clock.now()
+    now = provider.clock.now()
     if instance_id:
-        found = world.instance(instance_id)
+        found = provider.instance(instance_id)
         disks = found[0].disks_of(instance_id) if found else []
         instances = [found[1]] if found else []
     elif since_seed:
-        disks = [disk for disk in world.all_disks() if disk.how != "seed"]
+        disks = [disk for disk in provider.all_disks() if disk.how != "seed"]
         names = {disk.instance_id for disk in disks}
-        instances = [i for r in world.regions.values() for i in list(r.instance_order) if i.id in names]
+        instances = [i for r in provider.regions.values() for i in list(r.instance_order) if i.id in names]
     else:
-        disks = list(world.all_disks())
-        instances = [i for r in world.regions.values() for i in list(r.instance_order)]
+        disks = list(provider.all_disks())
+        instances = [i for r in provider.regions.values() for i in list(r.instance_order)]
     return {
         "disks": [_entry(disk, now) for disk in disks],
         "logins": {instance.id: _login(instance, now) for instance in instances},

@@ -5,9 +5,9 @@ from html import escape
 from typing import Any
 
 from fleet.emulator.control.ledger import ledger
-from fleet.emulator.provider import World
-from fleet.emulator.wire.clock import to_second
+from fleet.emulator.provider import Provider
 from fleet.emulator.wire.errors import DATA
+from fleet.emulator.wire.times import to_second
 from fleet.emulator.world.resources import Instance
 
 Answer = tuple[int, str, bytes, list[tuple[str, str]]]
@@ -23,22 +23,22 @@ WIDE = ("Tags", "Parameters")  # the columns that wrap; the others stay on one l
 
 
 def stylesheet() -> Answer:
-    """Returns the stylesheet."""
+    """Return the stylesheet."""
     return 200, "text/css;charset=utf-8", (DATA / "emulator.css").read_bytes(), STRICT
 
 
-def page(world: World, query: dict[str, str]) -> Answer:
-    """Returns the page; `q` filters the fleet by id, name, status, image or tag, `instance` shows one machine."""
+def page(provider: Provider, query: dict[str, str]) -> Answer:
+    """Return the page; `q` filters the fleet by id, name, status, image or tag, `instance` shows one machine."""
     wanted, chosen = query.get("q", "").strip()[:200], query.get("instance", "")[:64]
-    everything = [one for region in world.regions.values() for one in list(region.instance_order)]
+    everything = [one for region in provider.regions.values() for one in list(region.instance_order)]
     body = "\n".join(
         (
-            _head(world, len(everything)),
-            _machine(world, chosen) if chosen else "",
-            _systems(world, everything),
-            _fleet(world, everything, wanted),
-            _calls(world),
-            _faults(world),
+            _head(provider, len(everything)),
+            _machine(provider, chosen) if chosen else "",
+            _systems(provider, everything),
+            _fleet(provider, everything, wanted),
+            _calls(provider),
+            _faults(provider),
         )
     )
     html = (
@@ -50,18 +50,18 @@ def page(world: World, query: dict[str, str]) -> Answer:
     return 200, "text/html;charset=utf-8", html.encode("utf-8", "replace"), STRICT
 
 
-def _head(world: World, count: int) -> str:
-    settings = world.settings
-    replaced = sum(1 for disk in world.all_disks() if disk.how == "ReplaceSystemDisk")
+def _head(provider: Provider, count: int) -> str:
+    settings = provider.settings
+    replaced = sum(1 for disk in provider.all_disks() if disk.how == "ReplaceSystemDisk")
     facts = {
         "Machines": f"{count:,}",
-        "Calls": f"{world.journal.last_seq:,}",
+        "Calls": f"{provider.journal.last_seq:,}",
         "Disks replaced": f"{replaced:,}",
-        "Faults in force": str(len(world.faults.as_list())),
+        "Faults in force": str(len(provider.faults.as_list())),
         "Edition": settings.edition,
         "Speed": f"{settings.speed:g} x",
         "Stop, replace, start": ", ".join(f"{settings.lasts(one):g} s" for one in ("stop", "replace", "start")),
-        "Clock": to_second(world.clock.now()),
+        "Clock": to_second(provider.clock.now()),
     }
     pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
     return (
@@ -71,18 +71,18 @@ def _head(world: World, count: int) -> str:
     )
 
 
-def _systems(world: World, everything: list[Instance]) -> str:
-    now = world.clock.now()
+def _systems(provider: Provider, everything: list[Instance]) -> str:
+    now = provider.clock.now()
     systems = Counter((one.system.at(now).os_name_en, one.region) for one in everything)
     names = sorted(
-        {name for name, _ in systems}, key=lambda name: (-sum(systems[name, r] for r in world.regions), name)
+        {name for name, _ in systems}, key=lambda name: (-sum(systems[name, r] for r in provider.regions), name)
     )
-    rows = [[name, *(str(systems[name, region] or "") for region in world.regions)] for name in names]
-    return f"<h2>Operating systems</h2>{_table(['System', *world.regions], rows, numbers=len(world.regions))}"
+    rows = [[name, *(str(systems[name, region] or "") for region in provider.regions)] for name in names]
+    return f"<h2>Operating systems</h2>{_table(['System', *provider.regions], rows, numbers=len(provider.regions))}"
 
 
-def _fleet(world: World, everything: list[Instance], wanted: str) -> str:
-    now = world.clock.now()
+def _fleet(provider: Provider, everything: list[Instance], wanted: str) -> str:
+    now = provider.clock.now()
     found = [one for one in everything if _matches(one, wanted, now)] if wanted else everything
     rows = []
     for one in found[:ROWS]:
@@ -107,8 +107,8 @@ def _matches(one: Instance, wanted: str, now: float) -> bool:
     return any(wanted.lower() in text.lower() for text in texts)
 
 
-def _machine(world: World, instance_id: str) -> str:
-    found = ledger(world, instance_id=instance_id)
+def _machine(provider: Provider, instance_id: str) -> str:
+    found = ledger(provider, instance_id=instance_id)
     if not found["disks"]:
         return f"<h2>{escape(instance_id)}</h2><p>There is no such machine.</p>"
     rows = [
@@ -130,9 +130,9 @@ def _machine(world: World, instance_id: str) -> str:
     return f"<h2>{escape(instance_id)}</h2><p>Sign-in: {escape(by)}, {password}.</p>{table}"
 
 
-def _calls(world: World) -> str:
+def _calls(provider: Provider) -> str:
     rows = []
-    for entry in world.journal.latest(CALLS):
+    for entry in provider.journal.latest(CALLS):
         outcome = entry["code"] or ("changed" if entry["effect"] else "read")
         named = {k: v for k, v in entry["params"].items() if k != "RegionId"}
         text = " ".join(f"{key}={value}" for key, value in named.items())[:240]
@@ -144,7 +144,7 @@ def _calls(world: World) -> str:
     return f'<h2 id="calls">Calls</h2>{_table(["No.", "At", "Action", "Region", "Outcome", "Parameters", "Key"], rows)}'
 
 
-def _faults(world: World) -> str:
+def _faults(provider: Provider) -> str:
     rows = [
         [
             fault["kind"] + (f" {fault['code']}" if fault["code"] else ""),
@@ -153,7 +153,7 @@ def _faults(world: World) -> str:
             f"from call {fault['nth']}, {fault['times'] or 'all'} times",
             f"{fault['fired']} of {fault['seen']} calls",
         ]
-        for fault in world.faults.as_list()
+        for fault in provider.faults.as_list()
     ]
     if rows:
         table = _table(["Fault", "Action", "Machine", "When", "Met"], rows)

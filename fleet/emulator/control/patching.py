@@ -9,7 +9,7 @@ from fleet.emulator.actions.disks import disk_view
 from fleet.emulator.actions.images import STATUSES as IMAGE_STATUSES
 from fleet.emulator.actions.instance_view import instance_view
 from fleet.emulator.actions.instances import STATUSES
-from fleet.emulator.wire.clock import parse_time
+from fleet.emulator.wire.times import parse_time
 from fleet.emulator.world.region import Region
 from fleet.emulator.world.resources import Disk, Hidden, Image, Instance, Snapshot
 from fleet.emulator.world.timeline import Timeline
@@ -19,7 +19,7 @@ SYSTEM = ("boots", "serves", "password_set", "password_login", "image_password")
 
 
 def show_instance(region: Region, instance: Instance, now: float) -> dict[str, Any]:
-    """Returns the API's view, the system disk's, and what is hidden."""
+    """Return the API's view, the system disk's, and what is hidden."""
     system = instance.system.at(now)
     return {
         **instance_view(instance, now),
@@ -31,7 +31,7 @@ def show_instance(region: Region, instance: Instance, now: float) -> dict[str, A
 
 
 def patch_instance(region: Region, instance: Instance, raw: dict[str, Any], now: float) -> None:
-    """Merges fields into an instance; raises ValueError and changes nothing if any of them cannot be.
+    """Merge fields into an instance; raise ValueError, and change nothing, if any of them cannot be.
 
     Status ends whatever was under way. Replacing=false completes a replacement now. Hidden states may also be given at
     the top level, as may boots and serves.
@@ -141,7 +141,7 @@ def _snapshot_in_progress(region: Region, disk: Disk, wanted: bool, now: float) 
 
 
 def patch_image(region: Region, image: Image, raw: dict[str, Any]) -> None:
-    """Merges fields into an image, by the API's names or, for hidden states, the emulator's; raises ValueError."""
+    """Merge fields into an image, by the API's names or, for hidden states, the emulator's; raise ValueError."""
     names = {
         "ImageName": "name", "Description": "description", "ImageFamily": "family", "Architecture": "architecture",
         "OSType": "os_type", "Platform": "platform", "OSName": "os_name", "OSNameEn": "os_name_en",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from math import inf
 from random import Random
 
-from fleet.emulator.seed.catalogue import REGIONS
 from fleet.emulator.seed.machines import DAY, Plan
+from fleet.emulator.world.catalogue import REGIONS
 from fleet.emulator.world.ids import seeded_id
 from fleet.emulator.world.region import Region
 from fleet.emulator.world.resources import Hidden, Image, Snapshot
@@ -15,7 +15,7 @@ EXAMPLE_IMAGE = "m-myimage11"
 
 
 def example_image(region: str, now: float) -> Image:
-    """Returns the image of the reference's request example."""
+    """Return the image of the reference's request example."""
     made = now - 90 * DAY
     return Image(
         EXAMPLE_IMAGE,
@@ -36,7 +36,7 @@ def example_image(region: str, now: float) -> Image:
 
 
 def special_plans(region: Region, now: float) -> Iterator[Plan]:
-    """Yields the special machines of the first region, the most wanted first."""
+    """Yield the special machines of the first region, the most wanted first."""
     ubuntu = next(image for image in region.images.values() if image.id.startswith("ubuntu_22_04_x64"))
     centos = next(image for image in region.images.values() if image.id.startswith("centos_7_9_x64"))
     owned = {"service": "web", "env": "staging", "team": "storefront", "fleet-os": "allowed"}
@@ -66,7 +66,7 @@ def special_plans(region: Region, now: float) -> Iterator[Plan]:
 
 
 def add_snapshots(region: Region, now: float, rng: Random) -> None:
-    """Adds snapshots: one that is never done for its case, and some old ones of disks under a policy."""
+    """Add snapshots: one that is never done for its case, and some old ones of disks under a policy."""
     prefix = REGIONS[region.id].prefix
     for disk in list(region.disks.values()):
         instance = region.instances.get(disk.instance_id)

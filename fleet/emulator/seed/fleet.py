@@ -1,17 +1,16 @@
-"""The fleet of all regions."""
+"""The demo fleet of all regions."""
 
 import hashlib
 from random import Random
 
 from fleet.emulator.seed.cases import add_snapshots, example_image, special_plans
-from fleet.emulator.seed.catalogue import RAW, REGIONS
 from fleet.emulator.seed.images import case_images, own_images, public_images
 from fleet.emulator.seed.machines import DAY, Drawer, build
+from fleet.emulator.world.catalogue import RAW, REGION_IDS, REGIONS
 from fleet.emulator.world.ids import seeded_id
 from fleet.emulator.world.region import Region
 from fleet.emulator.world.resources import KeyPair, Policy
 
-REGION_IDS = tuple(REGIONS)
 # Below this many machines there are none for the cases, only ordinary ones and the reference's example.
 LEAST_FOR_CASES = 20
 
@@ -19,7 +18,7 @@ LEAST_FOR_CASES = 20
 def seed_fleet(
     regions: dict[str, Region], *, count: int, seed: int, now: float, only: list[str] | None, plain: bool
 ) -> None:
-    """Fills regions with exactly `count` machines in all, and everything they need.
+    """Fill regions with exactly `count` machines in all, and everything they need.
 
     `only` names the regions that get machines; `plain` makes all of them but the special ones plain web machines.
     """

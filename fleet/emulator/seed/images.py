@@ -2,7 +2,7 @@
 
 from random import Random
 
-from fleet.emulator.seed.catalogue import RAW
+from fleet.emulator.world.catalogue import RAW
 from fleet.emulator.world.ids import seeded_id
 from fleet.emulator.world.resources import Image
 
@@ -10,7 +10,7 @@ DAY = 86400.0
 
 
 def public_images(region: str, now: float) -> list[Image]:
-    """Returns the vendor's images."""
+    """Return the vendor's images."""
     images = []
     for image_id, platform, architecture, name, size, family in RAW["public_images"]:
         age = (now - 1735689600.0) if now > 1735689600.0 else DAY
@@ -35,7 +35,7 @@ def public_images(region: str, now: float) -> list[Image]:
 
 
 def own_images(region: str, prefix: str, now: float, rng: Random) -> list[Image]:
-    """Returns the account's custom images, a shared one, and one from the market, bought."""
+    """Return the account's custom images, a shared one, and one from the market, bought."""
     images = []
     for name, owner, platform, architecture, os_name, size, family, description in RAW["own_images"]:
         made = now - rng.randint(30, 900) * DAY
@@ -66,7 +66,7 @@ def own_images(region: str, prefix: str, now: float, rng: Random) -> list[Image]
 
 
 def case_images(region: str, prefix: str, now: float, rng: Random) -> list[Image]:
-    """Returns an image for each refusal that depends on the state of an image, tagged case=<ErrorCode>."""
+    """Return an image for each refusal that depends on the state of an image, tagged case=<ErrorCode>."""
 
     def image(code: str, **state: object) -> Image:
         made = now - rng.randint(30, 300) * DAY

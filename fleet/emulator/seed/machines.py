@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from fleet.emulator.seed.catalogue import RAW, REGIONS
+from fleet.emulator.world.catalogue import RAW, REGIONS
 from fleet.emulator.world.ids import seeded_id
 from fleet.emulator.world.region import Region
 from fleet.emulator.world.resources import Disk, Hidden, Image, Instance, System
@@ -16,7 +16,7 @@ ENVIRONMENTS = (("prod", 0.6), ("staging", 0.25), ("dev", 0.15))
 
 @dataclass(slots=True)
 class Plan:
-    """What one machine is to be; everything else follows."""
+    """What one machine is to be; `build` derives everything else."""
 
     name: str
     image: Image
@@ -43,7 +43,7 @@ class Plan:
 
 
 def build(region: Region, plan: Plan, number: int, now: float, rng: Random) -> Instance:
-    """Puts a machine and its disks into a region."""
+    """Put a machine and its disks into a region."""
     facts = REGIONS[region.id]
     zone = facts.zones[number % len(facts.zones)]
     made = now - plan.age_days * DAY
@@ -142,7 +142,7 @@ class Drawer:
         self.web_images = [self.images[start] for start in self.services[0][4]]
 
     def plain_plan(self, number: int) -> Plan:
-        """Returns a running x86 Linux web machine in production with a disk of 40 GiB and nothing special."""
+        """Return a running x86 Linux web machine in production with a disk of 40 GiB and nothing special."""
         return Plan(
             f"web-prod-{number:04d}",
             self.web_images[number % len(self.web_images)],
@@ -154,7 +154,7 @@ class Drawer:
         )
 
     def plan(self, number: int) -> Plan:
-        """Returns the next machine; a third of a fleet is plain."""
+        """Return the next machine; a third of a fleet is plain."""
         if self.plain or number % 3 == 0:
             return self.plain_plan(number)
         rng = self.rng

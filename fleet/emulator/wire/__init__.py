@@ -1,0 +1,1 @@
+"""HTTP as the vendor speaks it: server, messages, parameters, signatures, error forms, times."""

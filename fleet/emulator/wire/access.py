@@ -1,4 +1,4 @@
-"""Who is calling: the common parameters, the signature, the clock and the nonce of a request."""
+"""Authentication: the common parameters of a request, its signature, its time and its nonce."""
 
 import hashlib
 import re
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from threading import Lock
 
 from fleet.emulator.wire import signature
-from fleet.emulator.wire.clock import parse_time
 from fleet.emulator.wire.errors import ApiError, common_error, missing, not_valid
 from fleet.emulator.wire.messages import Request
+from fleet.emulator.wire.times import parse_time
 
 SKEW_SECONDS = 15 * 60
 VERSION = "2014-05-26"
@@ -27,7 +27,7 @@ class AccessKey:
 
 
 def parse_access_key(text: str) -> AccessKey:
-    """Reads ID:SECRET or ID:SECRET:TOKEN; raises ValueError."""
+    """Read ID:SECRET or ID:SECRET:TOKEN; raise ValueError."""
     parts = text.split(":", 2)
     if len(parts) < 2 or not all(parts):
         raise ValueError("an access key is ID:SECRET, or ID:SECRET:TOKEN for one from STS")
@@ -43,8 +43,8 @@ class Caller:
     access_key_id: str
 
 
-def caller_of(request: Request) -> Caller:
-    """Returns what the request claims to be; empty texts where it says nothing."""
+def claimed_caller(request: Request) -> Caller:
+    """Return what the request claims to be; empty texts where it says nothing."""
     if is_v3(request):
         match = CREDENTIAL.fullmatch(request.headers.get("authorization", ""))
         return Caller(
@@ -57,12 +57,12 @@ def caller_of(request: Request) -> Caller:
 
 
 def is_v3(request: Request) -> bool:
-    """Says whether the request carries its common parameters in headers."""
+    """Say whether the request carries its common parameters in headers."""
     return request.headers.get("authorization", "").startswith(signature.V3) or "x-acs-date" in request.headers
 
 
-class Gate:
-    """Lets in what is signed with a known key, now, for the first time."""
+class Authenticator:
+    """Recognises callers: lets in what is signed with a known key, in time, and not sent before."""
 
     def __init__(self, keys: list[AccessKey]) -> None:
         self._keys = {key.id: key for key in keys}
@@ -70,7 +70,7 @@ class Gate:
         self._nonces: dict[str, float] = {}
 
     def check(self, request: Request, *, now: float) -> None:
-        """Raises the vendor's error for a request that may not come in."""
+        """Raise the vendor's error unless the request is signed with a known key, now, for the first time."""
         format = request.values.get("Format", "")
         if format and format.upper() not in ("JSON", "XML"):
             raise common_error("InvalidParameter.Format")

@@ -23,22 +23,22 @@ class DropAnswer(ConnectionAbortedError):
 
 @cache
 def common_errors() -> dict[str, tuple[int, str]]:
-    """Returns the errors that are the same in every edition: code -> (status, message)."""
+    """Return the errors that are the same in every edition: code -> (status, message)."""
     raw = json.loads((DATA / "errors.json").read_text(encoding="utf-8"))
     return {code: (status, message) for code, (status, message) in raw.items()}
 
 
 def common_error(code: str, **words: str) -> ApiError:
-    """Builds a common error, its message filled with `words`."""
+    """Build a common error, its message filled with `words`."""
     status, message = common_errors()[code]
     return ApiError(code, status, message.format(**words) if words else message)
 
 
 def missing(name: str) -> ApiError:
-    """Builds the refusal of a request without the parameter `name`."""
+    """Build the refusal of a request without the parameter `name`."""
     return common_error("MissingParameter", name=name)
 
 
 def not_valid(name: str) -> ApiError:
-    """Builds the refusal of a value of the parameter `name`."""
+    """Build the refusal of a value of the parameter `name`."""
     return common_error("InvalidParameter", name=name)

@@ -1,4 +1,4 @@
-"""From bytes to parameters, and from plain data to the vendor's JSON and XML."""
+"""Requests from bytes to parameters, and answers from plain data to the vendor's JSON and XML."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Request:
 
 
 def read_request(environ: dict[str, Any]) -> Request:
-    """Reads a WSGI request; raises ApiError for what cannot be read."""
+    """Read a WSGI request; raise ApiError for what cannot be read."""
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type:
@@ -83,12 +83,12 @@ def _read_body(environ: dict[str, Any]) -> bytes:
 
 
 def new_request_id() -> str:
-    """Makes a request id in the vendor's form."""
+    """Make a request id in the vendor's form."""
     return str(uuid.uuid4()).upper()
 
 
 def wanted_format(values: dict[str, str], headers: dict[str, str]) -> str:
-    """Returns JSON or XML: Format decides, then the Accept header, and XML if neither does."""
+    """Return JSON or XML: Format decides, then the Accept header, and XML if neither does."""
     wanted = values.get("Format", "").upper()
     if wanted in ("JSON", "XML"):
         return wanted
@@ -96,14 +96,14 @@ def wanted_format(values: dict[str, str], headers: dict[str, str]) -> str:
 
 
 def answer_body(format: str, action: str, answer: dict[str, Any]) -> bytes:
-    """Writes a success."""
+    """Return the bytes of a success."""
     if format == "JSON":
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
     return (HEAD + _element(f"{action}Response", answer)).encode("utf-8", "replace")
 
 
 def error_body(format: str, error: ApiError, *, request_id: str, host: str) -> bytes:
-    """Writes a refusal."""
+    """Return the bytes of a refusal."""
     recommend = f"https://api.aliyun.com/troubleshoot?q={quote(error.code)}&product=Ecs&requestId={request_id}"
     body = {
         "RequestId": request_id,

@@ -11,7 +11,7 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def pattern_of(name: str) -> str:
-    """Returns the documented name of a parameter: Tag.1.Key is Tag.N.Key."""
+    """Return the documented name of a parameter: Tag.1.Key is Tag.N.Key."""
     return NUMBER.sub(".N", name)
 
 
@@ -22,18 +22,18 @@ class Params:
         self.values = values
 
     def get(self, name: str, default: str = "") -> str:
-        """Returns a text, or `default`."""
+        """Return a text, or `default`."""
         return self.values.get(name) or default
 
     def require(self, name: str) -> str:
-        """Returns a text that must be there; raises MissingParameter."""
+        """Return a text that must be there, or raise MissingParameter."""
         value = self.get(name)
         if not value:
             raise missing(name)
         return value
 
     def boolean(self, name: str) -> bool | None:
-        """Returns true or false in any case of letters, None if absent; raises InvalidParameter."""
+        """Return true or false in any case of letters, None if absent; raise InvalidParameter."""
         value = self.get(name).lower()
         if not value:
             return None
@@ -42,7 +42,7 @@ class Params:
         return value == "true"
 
     def integer(self, name: str) -> int | None:
-        """Returns a whole number, None if absent; raises InvalidParameter."""
+        """Return a whole number, None if absent; raise InvalidParameter."""
         value = self.get(name)
         if not value:
             return None
@@ -51,14 +51,14 @@ class Params:
         return int(value)
 
     def choice(self, name: str, *allowed: str, default: str = "") -> str:
-        """Returns one of the allowed words; raises InvalidParameter."""
+        """Return one of the allowed words; raise InvalidParameter."""
         value = self.get(name, default)
         if value and value not in allowed:
             raise not_valid(name)
         return value
 
     def json_list(self, name: str, *, most: int = 100, error: ApiError | None = None) -> list[str] | None:
-        """Returns the texts of a JSON array such as ["i-1","i-2"], None if absent."""
+        """Return the texts of a JSON array such as ["i-1","i-2"], None if absent."""
         value = self.get(name)
         if not value:
             return None
@@ -73,7 +73,7 @@ class Params:
         return list(dict.fromkeys(items))
 
     def repeated(self, name: str) -> list[str]:
-        """Returns the values of Name.1, Name.2, ... in the order of their numbers, each once."""
+        """Return the values of Name.1, Name.2, ... in the order of their numbers, each once."""
         found: dict[int, str] = {}
         prefix = name + "."
         for key, value in self.values.items():
@@ -83,7 +83,7 @@ class Params:
         return list(dict.fromkeys(found[index] for index in sorted(found)))
 
     def pairs(self, name: str, first: str = "Key", second: str = "Value") -> list[tuple[str, str]]:
-        """Returns Name.N.Key with Name.N.Value, in the order of N; the second may be empty."""
+        """Return Name.N.Key with Name.N.Value, in the order of N; the second may be empty."""
         found: dict[int, str] = {}
         for key, value in self.values.items():
             parts = key.split(".")
@@ -94,7 +94,7 @@ class Params:
         return [(found[n], self.get(f"{name}.{n}.{second}")) for n in sorted(found)]
 
     def tags(self, name: str = "Tag") -> list[tuple[str, str]]:
-        """Returns the tags of a call as (key, value); at most 20."""
+        """Return the tags of a call as (key, value); at most 20."""
         tags = self.pairs(name)
         if len(tags) > 20:
             raise common_error("NumberExceed.Tags")
@@ -106,7 +106,7 @@ class Params:
         return tags
 
     def business(self, *without: str) -> dict[str, str]:
-        """Returns what the caller asked for: no protocol parameters, nothing of `without`."""
+        """Return what the caller asked for: no protocol parameters, nothing of `without`."""
         return {k: v for k, v in self.values.items() if v and k not in PROTOCOL and k not in without}
 
 

@@ -23,13 +23,13 @@ class Handler(WSGIRequestHandler):
     disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Logs nothing: a request line holds what is secret."""
+        """Log nothing: a request line holds what is secret."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Logs nothing, and takes no address apart for it, which fails on some."""
+        """Log nothing, and take no address apart for it, which fails on some."""
 
     def handle_expect_100(self) -> bool:
-        """Tells a peer that waits for it to go on, once and without delay: werkzeug would tell it a second time."""
+        """Tell a peer that waits for it to go on, once and without delay: werkzeug would tell it a second time."""
         self.send_response_only(100)
         self.end_headers()
         self.wfile.flush()
@@ -37,11 +37,11 @@ class Handler(WSGIRequestHandler):
         return True
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
-        """Hangs up: a dropped answer is a closed connection, not one that is silent until the client gives up."""
+        """Hang up: a dropped answer is a closed connection, not one that is silent until the client gives up."""
         self.close_connection = True
 
     def run_wsgi(self) -> None:
-        """Answers a request; one whose address cannot even be split gets a vendor-shaped error."""
+        """Answer a request; one whose address cannot even be split gets a vendor-shaped error."""
         if self.request_version == "HTTP/0.9":
             # It has no headers, so no signature of ours could be checked, and no answer would show its status.
             self.send_error(400)
@@ -52,7 +52,7 @@ class Handler(WSGIRequestHandler):
             self.send_error(400)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answers what is not HTTP in the vendor's form."""
+        """Answer what is not HTTP in the vendor's form."""
         error = ApiError("InvalidParameter", 400, "The request is not well-formed HTTP.")
         body = error_body("XML", error, request_id=new_request_id(), host="ecs.aliyuncs.com")
         self.close_connection = True
@@ -68,7 +68,7 @@ class Handler(WSGIRequestHandler):
         self._let_the_peer_end()
 
     def _let_the_peer_end(self) -> None:
-        """Reads on until the peer hangs up: closing on bytes that were not read would reset the answer away."""
+        """Read on until the peer hangs up: closing on bytes that were not read would reset the answer away."""
         deadline = time.monotonic() + LINGER_SECONDS
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -84,14 +84,14 @@ class Server(ThreadedWSGIServer):
     request_queue_size = 512
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Names the kind of failure only, on stderr."""
+        """Name the kind of failure only, on stderr."""
         kind = sys.exc_info()[0]
         if kind is not None and not issubclass(kind, OSError):
             print(f"A connection failed with {kind.__name__}.", file=sys.stderr)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Opens the listening socket; raises OSError if the port is in use."""
+    """Open the listening socket; raise OSError if the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -105,7 +105,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(*, app: Any, host: str, port: int) -> Server:
-    """Makes a server that listens already; port 0 takes a free one, read it from `server.port`."""
+    """Make a server that listens already; port 0 takes a free one, read it from `server.port`."""
     opened = listen(host, port)
     try:
         # The server takes the descriptor over and closes it.

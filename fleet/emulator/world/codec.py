@@ -25,12 +25,12 @@ KINDS: dict[str, type[Resource]] = {
 
 
 def to_text(resource: Resource) -> str:
-    """Writes a resource as JSON."""
+    """Write a resource as JSON."""
     return json.dumps({field.name: _plain(getattr(resource, field.name)) for field in fields(resource)})
 
 
 def from_text(kind: str, text: str) -> Resource:
-    """Reads a resource that `to_text` wrote; fields added since then take their defaults, fields dropped are left out."""
+    """Read a resource that `to_text` wrote; fields added since then take their defaults, fields dropped are left out."""
     raw: dict[str, Any] = json.loads(text)
     if kind == "Instance":
         raw["status"] = Timeline(*((at, value) for at, value in raw["status"]))

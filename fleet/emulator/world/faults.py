@@ -37,17 +37,17 @@ class Faults:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Puts a fault in force."""
+        """Add a fault to those in force."""
         with self._lock:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Ends all faults."""
+        """End all faults."""
         with self._lock:
             self._faults = []
 
     def meet(self, *, action: str, instance_ids: list[str]) -> list[Fault]:
-        """Counts a call and returns the faults it meets."""
+        """Count a call and return the faults it meets."""
         if not self._faults:
             return []
         met = []
@@ -64,13 +64,13 @@ class Faults:
         return met
 
     def as_list(self) -> list[dict[str, Any]]:
-        """Returns the faults in force with how often each was seen and fired."""
+        """Return the faults in force with how often each was seen and fired."""
         with self._lock:
             return [asdict(fault) for fault in self._faults]
 
 
 def parse_fault(raw: dict[str, Any]) -> Fault:
-    """Reads a fault of the control API; raises ValueError with a sentence that says what to change."""
+    """Read a fault of the control API; raise ValueError with a sentence that says what to change."""
     known = {"kind", "action", "instance", "nth", "times", "code", "status", "message", "seconds"}
     unknown = sorted(set(raw) - known)
     if unknown:

@@ -9,12 +9,12 @@ SPACE = len(ALPHABET) ** LENGTH
 
 
 def seeded_id(letter: str, prefix: str, rng: Random) -> str:
-    """Makes an id that the seed decides."""
+    """Make an id that the seed decides."""
     return f"{letter}-{prefix}{_digits(rng.randrange(SPACE))}"
 
 
 def new_id(letter: str, prefix: str) -> str:
-    """Makes an id that nobody can foresee, so that none comes twice, whatever is restarted."""
+    """Make an id that nobody can foresee, so that none comes twice, whatever is restarted."""
     return f"{letter}-{prefix}{_digits(secrets.randbelow(SPACE))}"
 
 

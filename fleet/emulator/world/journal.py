@@ -1,4 +1,4 @@
-"""The journal: every call with its parameters less secrets and its outcome.
+"""The journal: every call with its outcome and its parameters, without secrets.
 
 No message is kept, as one may echo what was signed, and so a password.
 """
@@ -18,7 +18,7 @@ SIGNING = PROTOCOL - {"SecurityToken", "AcceptLanguage", "OwnerAccount", "OwnerI
 
 
 def without_secrets(values: dict[str, str]) -> dict[str, str]:
-    """Returns the parameters that a person may read: signing parameters gone, secrets masked, long values cut."""
+    """Return the parameters that a person may read: signing parameters gone, secrets masked, long values cut."""
     shown = {}
     for name, value in values.items():
         if name in SIGNING:
@@ -44,7 +44,7 @@ class Journal:
         self._seq = 0
 
     def add(self, entry: dict[str, Any]) -> tuple[int, str]:
-        """Numbers and keeps an entry; returns the row for the state file."""
+        """Give an entry the next number and keep it; return the row for the state file."""
         with self._lock:
             self._seq += 1
             row = (self._seq, json.dumps({"seq": self._seq, **entry}, ensure_ascii=False))
@@ -52,13 +52,13 @@ class Journal:
             return row
 
     def load(self, rows: list[tuple[int, str]]) -> None:
-        """Takes over the journal of a state file."""
+        """Take over the journal of a state file."""
         with self._lock:
             self._lines = deque(rows, maxlen=MOST)
             self._seq = rows[-1][0] if rows else 0
 
     def clear(self) -> None:
-        """Begins again at 1."""
+        """Forget all entries and number from 1 again."""
         self.load([])
 
     @property
@@ -67,14 +67,14 @@ class Journal:
         return self._seq
 
     def since(self, seq: int, *, limit: int | None = None) -> list[str]:
-        """Returns the entries numbered above `seq` as JSON texts, oldest first."""
+        """Return the entries numbered above `seq` as JSON texts, oldest first."""
         with self._lock:
             skip = max(0, len(self._lines) - (self._seq - seq)) if seq > 0 else 0
             lines = [line for number, line in list(self._lines)[skip:] if number > seq]
         return lines[:limit] if limit is not None else lines
 
     def latest(self, count: int) -> list[dict[str, Any]]:
-        """Returns the last entries, newest first."""
+        """Return the last entries, newest first."""
         with self._lock:
             lines = [self._lines[-i][1] for i in range(1, min(count, len(self._lines)) + 1)]
         return [json.loads(line) for line in lines]

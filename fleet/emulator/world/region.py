@@ -1,4 +1,4 @@
-"""One region: its resources, the indexes that keep a call naming 100 ids fast, one lock, and what changed in the present call."""
+"""A region: its resources, the indexes that make naming 100 ids cheap, its lock, and what the present call has changed."""
 
 from collections import Counter, defaultdict
 from threading import RLock
@@ -38,7 +38,7 @@ class Region:
         self._removed: dict[tuple[str, str], Resource] = {}
 
     def add(self, resource: Resource) -> None:
-        """Takes in a new resource and indexes it."""
+        """Add a new resource to the region and to its indexes."""
         match resource:
             case Instance():
                 self.instances[resource.id] = resource
@@ -67,17 +67,17 @@ class Region:
         self.changed(resource)
 
     def remove_image(self, image: Image) -> None:
-        """Forgets an image: machines that run it go on, new replacements do not find it."""
+        """Forget an image: machines that run it go on, new replacements do not find it."""
         del self.images[image.id]
         self._changed.pop(("Image", image.id), None)
         self._removed["Image", image.id] = image
 
     def changed(self, resource: Resource) -> None:
-        """Notes that a resource must be saved with the present call."""
+        """Note that a resource has to be saved with the present call."""
         self._changed[type(resource).__name__, resource.id] = resource
 
     def take_changes(self) -> tuple[list[Resource], list[Resource]]:
-        """Returns what was changed and what was removed since the last time."""
+        """Return what was changed and what was removed since the last time."""
         changed, removed = list(self._changed.values()), list(self._removed.values())
         if changed:
             self._changed = {}
@@ -86,11 +86,11 @@ class Region:
         return changed, removed
 
     def disks_of(self, instance_id: str) -> list[Disk]:
-        """Returns every disk an instance ever had, released ones included, in the order they came."""
+        """Return every disk an instance ever had, released ones included, in the order they came."""
         return [self.disks[disk_id] for disk_id in self.disk_ids_of.get(instance_id, ())]
 
     def snapshot_in_progress(self, disk_id: str, now: float) -> bool:
-        """Says whether a snapshot of the disk is being taken."""
+        """Say whether a snapshot of the disk is being taken."""
         return any(
             snapshot.exists(now) and now < snapshot.done_at
             for snapshot in (self.snapshots[one] for one in self.snapshot_ids_of.get(disk_id, ()))

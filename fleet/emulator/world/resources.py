@@ -1,4 +1,4 @@
-"""What the provider keeps: instances, disks, images, key pairs, snapshots, policies; they know nothing of HTTP."""
+"""The resources of the provider: instances, disks, images, key pairs, snapshots, policies, commands."""
 
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ NOTHING_HIDDEN = Hidden()
 
 @dataclass(slots=True)
 class Instance:
-    """A machine. Times are seconds since 1970; `system` changes at the completion of a replacement."""
+    """An instance. Times are seconds since 1970; `system` changes at the completion of a replacement."""
 
     id: str
     region: str
@@ -105,7 +105,7 @@ class Disk:
     client_token: str = ""
 
     def exists(self, now: float) -> bool:
-        """Says whether a Describe call still shows it."""
+        """Say whether a Describe call still shows it."""
         return self.released_at is None or now < self.released_at
 
 
@@ -143,7 +143,7 @@ class Image:
     refuse: str = ""
 
     def status_at(self, now: float) -> str:
-        """Returns Creating until the image is ready, then its status."""
+        """Return Creating until the image is ready, then its status."""
         return "Creating" if now < self.ready_at else self.status
 
 
@@ -166,7 +166,7 @@ class Snapshot:
     tags: dict[str, str] = field(default_factory=dict)
 
     def exists(self, now: float) -> bool:
-        """Says whether a Describe call still shows it."""
+        """Say whether a Describe call still shows it."""
         return self.removed_at is None or now < self.removed_at
 
 

@@ -1,4 +1,4 @@
-"""What an operator may set while the emulator runs."""
+"""The settings that an operator may change while the emulator runs."""
 
 from dataclasses import asdict, dataclass, field
 from math import inf
@@ -24,15 +24,15 @@ class Settings:
     token_key: str = ""
 
     def lasts(self, what: str) -> float:
-        """Returns how many seconds something takes at the present speed; 0 means at once."""
+        """Return how many seconds something takes at the present speed; 0 means at once."""
         return self.durations[what] / self.speed
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all settings as plain data."""
+        """Return all settings as plain data."""
         return asdict(self)
 
     def set_durations(self, raw: dict[str, Any]) -> None:
-        """Sets some durations; raises ValueError."""
+        """Set some durations; raise ValueError."""
         for name, value in raw.items():
             if name not in DURATIONS:
                 raise ValueError(f"There is no duration {name!r}: {', '.join(DURATIONS)}.")
@@ -40,14 +40,14 @@ class Settings:
         self.durations |= {name: float(value) for name, value in raw.items()}
 
     def set_quotas(self, raw: dict[str, Any]) -> None:
-        """Sets some quotas in calls a minute, None lifts one; raises ValueError."""
+        """Set some quotas in calls a minute, None lifts one; raise ValueError."""
         for name, value in raw.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
                 raise ValueError(f"The quota of {name} is a whole number of calls a minute, or null for none.")
         self.quotas = {name: value for name, value in (self.quotas | raw).items() if value is not None}
 
     def set_others(self, raw: dict[str, Any]) -> None:
-        """Sets speed, edition, token memory and switches; raises ValueError."""
+        """Set speed, edition, token memory and switches; raise ValueError."""
         for name, value in raw.items():
             if name in ("speed", "token_memory_seconds"):
                 _number(name, value, least=0.001 if name == "speed" else 0)

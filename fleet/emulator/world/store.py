@@ -43,7 +43,7 @@ class Store:
 
     @property
     def is_kept(self) -> bool:
-        """Says whether there is a file."""
+        """Say whether there is a file."""
         return self._db is not None
 
     def write(
@@ -55,7 +55,7 @@ class Store:
         token: tuple[str, dict[str, Any]] | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        """Writes all of it or nothing."""
+        """Write all of it in one transaction, or nothing."""
         if self._db is None:
             return
         with self._lock:
@@ -78,22 +78,22 @@ class Store:
                 raise
 
     def clear(self) -> None:
-        """Forgets everything but the settings."""
+        """Forget everything but the settings."""
         if self._db is not None:
             with self._lock:
                 self._db.executescript("BEGIN; DELETE FROM resource; DELETE FROM journal; DELETE FROM token; COMMIT;")
 
     def settings(self) -> dict[str, Any]:
-        """Returns what is set; empty if the file is new."""
+        """Return the saved settings; empty if the file is new."""
         return {key: json.loads(body) for key, body in self._rows("SELECT key, body FROM setting")}
 
     def resources(self) -> Iterator[Resource]:
-        """Yields all resources in the order in which they were made."""
+        """Yield all resources in the order in which they were made."""
         for kind, body in self._rows("SELECT kind, body FROM resource ORDER BY place"):
             yield from_text(kind, body)
 
     def journal(self, *, most: int) -> list[tuple[int, str]]:
-        """Returns the last `most` journal entries and forgets older ones."""
+        """Return the last `most` journal entries and forget older ones."""
         if self._db is None:
             return []
         with self._lock:
@@ -101,7 +101,7 @@ class Store:
         return [(seq, body) for seq, body in self._rows("SELECT seq, body FROM journal ORDER BY seq")]
 
     def tokens(self) -> dict[str, dict[str, Any]]:
-        """Returns the remembered client tokens."""
+        """Return the remembered client tokens."""
         return {key: json.loads(body) for key, body in self._rows("SELECT key, body FROM token")}
 
     def _rows(self, query: str) -> list[Any]:
@@ -111,7 +111,7 @@ class Store:
             return self._db.execute(query).fetchall()
 
     def close(self) -> None:
-        """Folds the log into the file and closes it."""
+        """Fold SQLite's log into the file and close it."""
         if self._db is not None:
             with self._lock:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

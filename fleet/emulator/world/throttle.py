@@ -1,4 +1,4 @@
-"""Quotas in fixed one-minute windows per account, region and action, as the vendor counts: full until the next minute begins."""
+"""Quotas in fixed windows of one minute per region and action, as the vendor counts: once used up, until the next minute."""
 
 from threading import Lock
 
@@ -12,7 +12,7 @@ class Throttle:
         self._counts: dict[tuple[str, str], int] = {}
 
     def admits(self, *, region: str, action: str, quota: int | None, now: float) -> bool:
-        """Counts one call and says whether it is within the quota; None means without limit."""
+        """Count one call and say whether it is within the quota; None means without limit."""
         if quota is None:
             return True
         minute = int(now // 60)
@@ -26,6 +26,6 @@ class Throttle:
             return True
 
     def reset(self) -> None:
-        """Forgets what was counted."""
+        """Forget all counts."""
         with self._lock:
             self._counts = {}

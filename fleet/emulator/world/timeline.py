@@ -1,4 +1,4 @@
-"""What is true at a time, as a pure function of recorded (time, value) pairs: nothing sleeps and nothing runs beside."""
+"""A value that changes over time, as recorded (time, value) pairs: nothing sleeps, and nothing runs in the background."""
 
 from typing import Generic, TypeVar
 
@@ -6,7 +6,7 @@ T = TypeVar("T")
 
 
 class Timeline(Generic[T]):
-    """An unchangeable row of (seconds since 1970, value) pairs in order of time; the first value also holds before it."""
+    """An immutable series of (seconds since 1970, value) pairs in order of time; the first value also holds before its time."""
 
     __slots__ = ("pairs",)
 
@@ -16,7 +16,7 @@ class Timeline(Generic[T]):
         self.pairs = pairs
 
     def at(self, now: float) -> T:
-        """Returns the value that holds at `now`."""
+        """Return the value that holds at `now`."""
         for since, value in reversed(self.pairs):
             if since <= now:
                 return value
@@ -28,9 +28,9 @@ class Timeline(Generic[T]):
         return self.pairs[-1][1]
 
     def settled(self, now: float) -> bool:
-        """Says whether nothing is still to come."""
+        """Say whether the last recorded value holds already."""
         return self.pairs[-1][0] <= now
 
     def then(self, now: float, *pairs: tuple[float, T]) -> "Timeline[T]":
-        """Returns a timeline that keeps what holds at `now`, forgets what was to come, and goes on with `pairs`."""
+        """Return a timeline that keeps what holds at `now`, forgets what was to come, and goes on with `pairs`."""
         return Timeline((min(now, pairs[0][0]), self.at(now)), *pairs)

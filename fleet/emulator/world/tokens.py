@@ -33,7 +33,7 @@ class Tokens:
     def begin(
         self, *, action: str, token: str, request: dict[str, str], now: float, memory: float
     ) -> dict[str, Any] | None:
-        """Returns the remembered answer, or None and takes the token for this call.
+        """Return the remembered answer, or None and take the token for this call.
 
         Raises IdempotentParameterMismatch for another request, IdempotentProcessing while the first one still runs.
         """
@@ -50,7 +50,7 @@ class Tokens:
             return None
 
     def finish(self, *, action: str, token: str, answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Remembers the answer; returns the row for the state file."""
+        """Remember the answer; return the row for the state file."""
         key = f"{action}/{token}"
         with self._lock:
             known = self._known[key]
@@ -58,7 +58,7 @@ class Tokens:
             return key, {"fingerprint": known.fingerprint, "at": known.at, "answer": answer}
 
     def fail(self, *, action: str, token: str, error: ApiError, remember: bool) -> None:
-        """Forgets a token whose call was refused, or remembers the refusal where that is set."""
+        """Forget a token whose call was refused, or remember the refusal where `remember` is set."""
         key = f"{action}/{token}"
         with self._lock:
             if remember and key in self._known:
@@ -67,7 +67,7 @@ class Tokens:
                 self._known.pop(key, None)
 
     def load(self, rows: dict[str, dict[str, Any]]) -> None:
-        """Takes over the tokens of a state file."""
+        """Take over the tokens of a state file."""
         self._known = {key: Remembered(r["fingerprint"], r["at"], r["answer"]) for key, r in rows.items()}
 
     def _fingerprint(self, request: dict[str, str]) -> str:

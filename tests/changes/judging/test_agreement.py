@@ -210,7 +210,7 @@ def emulated(request: pytest.FixtureRequest) -> Emulated:
 )
 @given(case=cases)
 def test_the_two_readings_agree(emulated: Emulated, case: Case) -> None:
-    edition = emulated.world.settings.edition
+    edition = emulated.provider.settings.edition
     emulated.told(
         "PATCH", f"instances/{MACHINE}", {"Replacing": False, "InstanceChargeType": "PrePaid", **case.machine}
     )

@@ -86,7 +86,7 @@ def test_a_tagged_image_is_met_by_every_plain_stopped_machine_of_its_region(
     demo: Emulated, machines: list[dict[str, Any]], region: str, case: str
 ) -> None:
     images = everything(demo, "DescribeImages", "Images", "Image", **{"Tag.1.Key": "case", "Tag.1.Value": case})
-    (image,) = [one for one in images if demo.world.regions[region].images.get(one["ImageId"])]
+    (image,) = [one for one in images if demo.provider.regions[region].images.get(one["ImageId"])]
     stopped = [one for one in machines if one["RegionId"] == region and plain(one, "Stopped")]
     for machine in stopped:
         request = {"InstanceId": machine["InstanceId"], "ImageId": image["ImageId"]}

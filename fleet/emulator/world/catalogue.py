@@ -1,4 +1,4 @@
-"""What the provider offers: regions, instance types, public images, read from data."""
+"""What the provider has on offer: regions and instance types, and the raw lists that a demo fleet is drawn from."""
 
 import json
 from dataclasses import dataclass
@@ -32,14 +32,15 @@ class TypeFacts:
 
 
 REGIONS = {r["id"]: RegionFacts(**{**r, "zones": tuple(r["zones"])}) for r in RAW["regions"]}
+REGION_IDS = tuple(REGIONS)
 TYPES = {one[0]: TypeFacts(*one) for one in RAW["types"]}
 
 
 def type_facts(type_id: str) -> TypeFacts:
-    """Returns a type; one that the catalogue lacks counts as a small x86 machine."""
+    """Return a type; one that the catalogue lacks counts as a small x86 machine."""
     return TYPES.get(type_id) or TypeFacts(type_id, type_id.rpartition(".")[0] or type_id, 2, 8, "X86")
 
 
 def fits(architecture: str, type_id: str) -> bool:
-    """Says whether an image's architecture runs on an instance type."""
+    """Say whether an image's architecture runs on an instance type."""
     return (architecture == "arm64") == (type_facts(type_id).architecture == "ARM")

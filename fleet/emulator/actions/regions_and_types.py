@@ -1,14 +1,14 @@
-"""What the provider offers: DescribeRegions, DescribeInstanceTypes."""
+"""DescribeRegions, DescribeInstanceTypes."""
 
 from fleet.emulator.contract.call import Call
 from fleet.emulator.contract.paging import cut, page_of
 from fleet.emulator.contract.registry import Answer, action
-from fleet.emulator.seed.catalogue import REGIONS, TYPES, TypeFacts
+from fleet.emulator.world.catalogue import REGIONS, TYPES, TypeFacts
 
 
 @action("DescribeRegions", scope="anywhere", honoured="", ignored="InstanceChargeType ResourceType AcceptLanguage")
 def describe_regions(call: Call) -> Answer:
-    """Lists the regions."""
+    """List the regions."""
     regions = [
         {
             "RegionId": region.id,
@@ -41,7 +41,7 @@ def describe_regions(call: Call) -> Answer:
     ),
 )
 def describe_instance_types(call: Call) -> Answer:
-    """Lists instance types with what a replacement must know: architecture, memory, family."""
+    """List instance types with what a replacement must know: architecture, memory, family."""
     names = call.params.repeated("InstanceTypes")
     families = {*call.params.repeated("InstanceTypeFamilies"), call.params.get("InstanceTypeFamily")} - {""}
     architecture = call.params.choice("CpuArchitecture", "X86", "ARM")
