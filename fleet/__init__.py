@@ -1,0 +1,1 @@
+"""Fleet OS: replaces the operating system of whole fleets of Alibaba Cloud ECS instances."""

@@ -1,0 +1,1 @@
+"""The program as commands: installing it, running it, testing and measuring it."""

@@ -1,0 +1,1 @@
+"""HTML: a folder for each screen, with its function views, forms and addresses."""

@@ -1,0 +1,1 @@
+"""Who must agree, to what exactly, what they saw, and what has moved since."""

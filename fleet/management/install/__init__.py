@@ -1,0 +1,1 @@
+"""Finding or building `.venv`. Standard library only: nothing is installed yet when it runs."""

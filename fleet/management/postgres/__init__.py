@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: where it lives, and its start and stop."""

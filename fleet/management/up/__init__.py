@@ -1,0 +1,1 @@
+"""Everything that `manage.py up` starts and keeps running."""

@@ -1,0 +1,1 @@
+"""The audit trail on a page, and as a file."""

@@ -1,0 +1,1 @@
+"""What stands around every page: sign-in, navigation, errors, health, the rules of htmx and caching."""

@@ -1,0 +1,1 @@
+"""The page of a change whose machines are being read."""
