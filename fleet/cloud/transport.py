@@ -5,7 +5,6 @@ exceptions, lets the environment beat the credential, sends loopback calls throu
 ReplaceSystemDisk without a ClientToken.
 """
 
-import ipaddress
 import json
 import logging
 import re
@@ -20,6 +19,7 @@ from aliyunsdkcore.request import RpcRequest
 
 from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Retryability, verdict_of
 from fleet.cloud.types import Credential, Revealable
+from fleet.lib.net import is_loopback
 
 OnCall = Callable[[str, bool], None]
 
@@ -29,20 +29,6 @@ REPLACE_TIMEOUT = 20
 _ENDPOINT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 # A dictionary that is not empty keeps the SDK from reading HTTP_PROXY; it names no proxy for any address.
 _NO_PROXY = {"no": ""}
-
-
-def is_loopback(endpoint: str) -> bool:
-    """Return whether `host:port` is this machine: 127.0.0.0/8, ::1 or localhost."""
-    found = _ENDPOINT.fullmatch(endpoint)
-    if not found:
-        return False
-    host = found["host"].strip("[]").lower()
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Transport:

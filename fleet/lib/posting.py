@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleet.lib.net import is_loopback
+
 MOST_READ = 64 * 1024  # bytes of an answer; the rest is not looked at
 
 
@@ -48,12 +50,12 @@ def address_problem(url: str, *, private: bool) -> str:
         return "This is not a web address. Enter one that begins with https://."
     if parts.username or parts.password:
         return "The address holds a name or a password. Leave them out: the receiver checks the signature instead."
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return "Messages go over HTTPS alone. Enter the address with https://."
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
-        if host == "localhost" and not private:
+        if is_loopback(host) and not private:
             return _private_words(host)
         return ""
     return "" if private or literal.is_global else _private_words(host)
@@ -119,13 +121,6 @@ def _judged(host: str, port: int, *, private: bool) -> str:
     if not private and not all(ipaddress.ip_address(address).is_global for address in addresses):
         raise NotPosted(_private_words(host))
     return addresses[0]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _private_words(host: str) -> str:

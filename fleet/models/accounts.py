@@ -4,6 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from fleet.lib.net import is_loopback
+
 
 class Account(models.Model):
     """An Alibaba Cloud account. It starts in observe: `executes` is off until one person asks and another switches it on."""
@@ -33,6 +35,11 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether its endpoint is on this machine: the emulator's is, and the provider's never."""
+        return is_loopback(self.endpoint)
 
 
 class RegionMirror(models.Model):

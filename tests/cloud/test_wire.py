@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from fleet.cloud import CloudError, Credential, EcsClient, Retryability
-from fleet.cloud.transport import is_loopback
 from fleet.lib.secret import Secret
 from tests.cloud.conftest import Connect, plain
 from tests.cloud.recorder import Recorder, recording
@@ -159,27 +158,6 @@ def test_temporary_credential_wins_over_the_environment_and_stays_out_of_the_url
     assert "AccessKeyId=emulator&" in recorder.request_lines[0]
     assert "the-token" not in repr(credential)
     assert "emulator-secret" not in repr(credential)
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "loopback"),
-    [
-        ("127.0.0.1:80", True),
-        ("127.255.0.3", True),
-        ("[::1]:8700", True),
-        ("localhost:8700", True),
-        ("LOCALHOST", True),
-        ("", False),
-        ("10.0.0.1:80", False),
-        ("ecs.cn-hangzhou.aliyuncs.com", False),
-        ("127.0.0.1.example.com:80", False),
-        ("localhost.example.com", False),
-        ("127.0.0.1@example.com", False),
-        ("127.0.0.1/@example.com", False),
-    ],
-)
-def test_only_this_machine_is_loopback(endpoint: str, loopback: bool) -> None:
-    assert is_loopback(endpoint) is loopback
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:80", "a/b", "user@host:1", "host:port", "h?x"])

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 
 from fleet.guards.kill_switch import presses, scope_words
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.text import age
+from fleet.lib.net import is_loopback
+from fleet.lib.text import age, listed
 from fleet.models import Account, KillSwitch, User
 from fleet.web.shared.scope import grants_of
 from fleet.web.shared.waiting import waiting
@@ -19,7 +20,6 @@ from fleet.web.shared.waiting import waiting
 THEMES = ("light", "dark")
 LATE = 300  # seconds; a small region is read every minute
 LONGEST = 1800  # seconds between two syncs of the largest region
-LOOPBACK = ("localhost", "127.", "[::1]")
 SETTINGS = (
     "settings",
     "settings-calendars",
@@ -50,7 +50,6 @@ class Freshness:
     status: str
     words: str
     where: str
-    emulator: bool
     short: str = ""
 
 
@@ -62,10 +61,23 @@ def is_late(now: datetime, synced: datetime | None, machines: int) -> bool:
 
 
 @dataclass(frozen=True)
+class Emulated:
+    """Which accounts are the emulator's, by name; `all` says that there is no other, so that no real machine is at stake."""
+
+    accounts: list[str]
+    all: bool
+
+    @property
+    def names(self) -> str:
+        return listed(self.accounts)
+
+
+@dataclass(frozen=True)
 class Frame:
-    """What stands around a page: the mirror's age, the presses of the kill switch in force, how many changes wait."""
+    """What stands around a page: the mirror's age, the emulator's accounts, whether the kill switch is on, what waits."""
 
     fresh: Freshness
+    emulated: Emulated
     stopped: bool
     waiting: int
 
@@ -79,6 +91,7 @@ def frame_of(user: User | None) -> Frame:
     )
     rows = list(
         Account.objects.order_by("mirrors__synced_at").values_list(
+            "name",
             "endpoint",
             "mirrors__region",
             "mirrors__synced_at",
@@ -90,26 +103,31 @@ def frame_of(user: User | None) -> Frame:
     )
     if not rows:
         # Without an account there is no machine, and so nothing to stop and nothing that waits.
-        return Frame(Freshness(DatabaseClock().now(), "off", "No account yet", "", False, "none"), False, 0)
-    now, stopped, number = rows[0][4:]
-    return Frame(_freshness([row[:4] for row in rows], now), stopped, number)
+        fresh = Freshness(DatabaseClock().now(), "off", "No account yet", "", "none")
+        return Frame(fresh, Emulated([], all=False), False, 0)
+    now, stopped, number = rows[0][5:]
+    endpoints = {name: endpoint for name, endpoint, *_ in rows}
+    return Frame(_freshness([row[2:5] for row in rows], now), emulated(endpoints), stopped, number)
 
 
-def _freshness(rows: list[tuple[str, str | None, datetime | None, int]], now: datetime) -> Freshness:
-    """Judge all mirrors by their oldest region."""
-    emulator = any(endpoint.startswith(LOOPBACK) for endpoint, *_ in rows)
-    unread = [region for _, region, synced, _ in rows if region and synced is None]
-    read = [(synced, region) for _, region, synced, _ in rows if synced is not None]
+def emulated(endpoints: dict[str, str]) -> Emulated:
+    """Tell which accounts are the emulator's, from the endpoint of each name: the emulator's is on this machine."""
+    accounts = sorted(name for name, endpoint in endpoints.items() if is_loopback(endpoint))
+    return Emulated(accounts, all=len(accounts) == len(endpoints))
+
+
+def _freshness(rows: list[tuple[str | None, datetime | None, int]], now: datetime) -> Freshness:
+    """Judge all mirrors by their oldest region; a row has the region, when it was read, and how many machines it has."""
+    unread = [region for region, synced, _ in rows if region and synced is None]
+    read = [(synced, region) for region, synced, _ in rows if synced is not None]
     if not read:
-        return Freshness(now, "warn", "Mirror not read yet", "", emulator, "not read")
+        return Freshness(now, "warn", "Mirror not read yet", "", "not read")
     oldest, region = read[0]
     if unread:
-        return Freshness(now, "warn", "Mirror not read yet", unread[0], emulator, "not read")
-    late = any(is_late(now, synced, machines) for _, _, synced, machines in rows if synced == oldest)
+        return Freshness(now, "warn", "Mirror not read yet", unread[0], "not read")
+    late = any(is_late(now, synced, machines) for _, synced, machines in rows if synced == oldest)
     words = age((now - oldest).total_seconds())
-    return Freshness(
-        now, "warn" if late else "ok", f"Mirror {words} old", (region or "") if late else "", emulator, words
-    )
+    return Freshness(now, "warn" if late else "ok", f"Mirror {words} old", (region or "") if late else "", words)
 
 
 def role_words(user: User) -> str:
@@ -136,6 +154,7 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
         "waiting": lambda: frame().waiting,
         "roles": cache(lambda: role_words(person) if person else ""),
         "freshness": lambda: frame().fresh,
+        "emulated": lambda: frame().emulated,
         # The presses in force, with what each is said to cover; asked for only where there is one.
         "stopped": cache(lambda: [(press, scope_words(press)) for press in presses()] if frame().stopped else []),
         "now": lambda: frame().fresh.now,

@@ -73,11 +73,45 @@ def test_the_bar_says_where_one_is_and_what_waits() -> None:
     assert "waits for you</span>" not in signed_in(author).get("/instances").text
 
 
-def test_a_loopback_endpoint_is_said_to_be_an_emulator_and_a_real_one_is_not() -> None:
-    prod, client = account(), signed_in(person("viewer", Role.VIEWER))
-    assert "no real machine is touched" in client.get("/").text
+NOTHING_REAL = "no real machine is touched"
+EMULATOR_BADGE = r"</svg>Emulator</span>"
+
+
+def test_with_the_emulator_alone_every_page_says_that_no_real_machine_is_touched() -> None:
+    account("demo"), account("second")
+    assert NOTHING_REAL in signed_in(person("viewer", Role.VIEWER)).get("/").text
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "ecs.cn-hangzhou.aliyuncs.com", "localhost.corp.example:443", "127.evil.example"]
+)
+def test_a_real_account_is_never_said_to_be_an_emulator(endpoint: str) -> None:
+    prod = account("prod")
+    Account.objects.filter(pk=prod.pk).update(endpoint=endpoint)
+    client = signed_in(person("viewer", Role.VIEWER))
+    for page in ("/", reverse("accounts"), reverse("account", args=[prod.pk])):
+        assert not re.search(r"emulator", client.get(page).text, re.I), page
+
+
+def test_beside_a_real_account_the_emulators_is_named_and_nothing_general_is_said() -> None:
+    demo, prod = account("demo"), account("prod")
     Account.objects.filter(pk=prod.pk).update(endpoint="")
-    assert "no real machine is touched" not in client.get("/").text
+    client = signed_in(person("viewer", Role.VIEWER))
+    for page in ("/", "/instances", reverse("account", args=[prod.pk])):
+        text = client.get(page).text
+        assert NOTHING_REAL not in text
+        assert "demo is the emulator&#x27;s account. Every other account is real." in text
+    for shown, badges_wanted in ((demo, 1), (prod, 0)):
+        assert len(re.findall(EMULATOR_BADGE, client.get(reverse("account", args=[shown.pk])).text)) == badges_wanted
+    assert len(re.findall(r"</svg>emulator</span>", client.get(reverse("accounts")).text)) == 1
+
+
+def test_several_accounts_of_the_emulator_are_all_named_beside_a_real_one() -> None:
+    account("demo"), account("trial")
+    Account.objects.filter(pk=account("prod").pk).update(endpoint="")
+    text = signed_in(person("viewer", Role.VIEWER)).get("/").text
+    assert "demo and trial are the emulator&#x27;s accounts. Every other account is real." in text
+    assert NOTHING_REAL not in text
 
 
 def test_the_age_of_the_mirror_is_that_of_its_oldest_region() -> None:

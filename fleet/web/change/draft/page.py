@@ -15,6 +15,7 @@ from fleet.changes.judging.refusals import DiskRequest
 from fleet.changes.permissions import acts_for
 from fleet.guards.policy import Policy
 from fleet.inventory.lifecycle import end_of_life, os_label
+from fleet.lib.net import is_loopback
 from fleet.lib.refused import Refused
 from fleet.models import Change
 from fleet.web.change.draft.consequences import follows_context
@@ -26,7 +27,6 @@ from fleet.web.shared.paging import Page, number_of
 
 PAGE = "draft/draft.html"
 LISTED = 50
-LOOPBACK = ("localhost", "127.", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ def make_form(
 
 def safe_line(request: Request) -> bool:
     """Say whether a password may be typed: over HTTPS, or on this very machine without a proxy in between."""
-    if request.is_secure() or request.get_host().startswith(LOOPBACK):
+    if request.is_secure() or is_loopback(request.get_host()):
         return True
-    near = str(request.META.get("REMOTE_ADDR", "")) in ("127.0.0.1", "::1", "")
-    return near and "HTTP_X_FORWARDED_FOR" not in request.META
+    address = str(request.META.get("REMOTE_ADDR", ""))  # empty: a socket of this machine
+    return (not address or is_loopback(address)) and "HTTP_X_FORWARDED_FOR" not in request.META
 
 
 def draft_page(

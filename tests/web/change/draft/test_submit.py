@@ -64,11 +64,14 @@ def test_a_sealed_password_can_be_forgotten(operator: Client, draft: Change, ubu
         ({"REMOTE_ADDR": "10.0.0.9"}, False),
         ({"HTTP_X_FORWARDED_FOR": "10.0.0.9"}, False),
         ({"REMOTE_ADDR": "10.0.0.9", "wsgi.url_scheme": "https"}, True),
+        ({"HTTP_HOST": "localhost.corp.example", "REMOTE_ADDR": "10.0.0.9"}, False),
+        ({"HTTP_HOST": "127.0.0.1.nip.io:8000", "REMOTE_ADDR": "10.0.0.9"}, False),
     ],
 )
 def test_no_password_travels_over_plain_http(
-    operator: Client, draft: Change, ubuntu: Image, meta: dict[str, Any], allowed: bool
+    operator: Client, draft: Change, ubuntu: Image, settings: Any, meta: dict[str, Any], allowed: bool
 ) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
     form = typed(ubuntu, login="password", password=GOOD)
     page = operator.get(url("draft", draft.pk), **meta).text
     assert ("This page came over plain HTTP" in page) is not allowed
