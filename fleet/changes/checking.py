@@ -195,10 +195,10 @@ def _refusal(target: Target) -> tuple[str, str] | None:
 def _postpone(change: Change, error: CloudError, clock: Clock) -> None:
     """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
     now = clock.now()
-    if error.verdict is not Retryability.REFUSED:
+    if error.retryability is not Retryability.REFUSED:
         wait = (
             timedelta(seconds=60 - now.second)
-            if error.verdict is Retryability.WAIT
+            if error.retryability is Retryability.WAIT
             else TRY_AGAIN * min(change.claims, 12)
         )
         words = f"The cloud does not answer ({error.code}); it is asked again."

@@ -1,16 +1,16 @@
 """The typed client of the ECS API, over the official SDK. Knows no Django."""
 
 from fleet.cloud.client import EcsClient
-from fleet.cloud.errors import CloudError, Retryability, verdict_of
+from fleet.cloud.errors import CloudError, Retryability, retryability_of
 from fleet.cloud.types import (
     BatchAnswer,
-    BatchVerdict,
     Credential,
     DiskView,
     ImageView,
     InstanceTypeView,
     InstanceView,
     KeyPairView,
+    MachineAnswer,
     MadeAnswer,
     RegionView,
     ReplaceAnswer,
@@ -20,7 +20,6 @@ from fleet.cloud.types import (
 
 __all__ = [
     "BatchAnswer",
-    "BatchVerdict",
     "CloudError",
     "Credential",
     "DiskView",
@@ -29,11 +28,12 @@ __all__ = [
     "InstanceTypeView",
     "InstanceView",
     "KeyPairView",
+    "MachineAnswer",
     "MadeAnswer",
     "RegionView",
     "ReplaceAnswer",
     "Retryability",
     "RunResult",
     "SnapshotView",
-    "verdict_of",
+    "retryability_of",
 ]

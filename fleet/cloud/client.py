@@ -7,7 +7,7 @@ from fleet.cloud.describe import Describing
 class EcsClient(Describing, Making):
     """Typed calls of the ECS API 2014-05-26 in one region of one account.
 
-    Every call may raise CloudError, whose verdict says what to do. A list of more than a call takes, an
-    empty list of machines to act on, and a call without the ClientToken that it takes are mistakes of the
-    program and raise ValueError before anything is sent.
+    Every call may raise CloudError, whose `retryability` says what to do. ValueError is raised before anything is sent for
+    what only a mistake in the program can ask: more items than a call takes, an empty list of machines to act on, a missing
+    ClientToken.
     """

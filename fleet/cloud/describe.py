@@ -114,11 +114,6 @@ class Describing(Transport):
             request, lambda a: (_each(a, "Images", "Image", parse.image), _next_page(a, page=page, size=100))
         )
 
-    def describe_image(self, *, image_id: str) -> ImageView | None:
-        """Return the image, or None where the region shows none of this id."""
-        found, _ = self.describe_images(image_ids=[image_id])
-        return next((image for image in found if image.image_id == image_id), None)
-
     def image_support_types(self, *, image_id: str) -> list[str]:
         """Return the instance types that the image runs on, for a change of the operating system."""
         request = DescribeImageSupportInstanceTypesRequest()

@@ -63,19 +63,19 @@ class CloudError(Exception):
         *,
         code: str,
         message: str,
-        verdict: Retryability,
+        retryability: Retryability,
         http_status: int | None = None,
         request_id: str = "",
     ) -> None:
         self.code = code
         self.message = clean(message)
-        self.verdict = verdict
+        self.retryability = retryability
         self.http_status = http_status
         self.request_id = request_id
         super().__init__(f"{code}: {self.message}")
 
 
-def verdict_of(*, code: str, mutating: bool, http_status: int | None = None, message: str = "") -> Retryability:
+def retryability_of(*, code: str, mutating: bool, http_status: int | None = None, message: str = "") -> Retryability:
     """Return what the error means for a reading or a mutating call."""
     lost = Retryability.UNKNOWN_OUTCOME if mutating else Retryability.RETRY
     if code.startswith("Throttling"):

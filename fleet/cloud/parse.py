@@ -8,12 +8,12 @@ from typing import Any
 
 from fleet.cloud.types import (
     BatchAnswer,
-    BatchVerdict,
     DiskView,
     ImageView,
     InstanceTypeView,
     InstanceView,
     KeyPairView,
+    MachineAnswer,
     RegionView,
     RunResult,
     SnapshotView,
@@ -162,29 +162,30 @@ def region(row: Json) -> RegionView:
 
 
 def batch(answer: Json, ids: Sequence[str]) -> BatchAnswer:
-    """Return a verdict for each id; one that the answer does not name is `FleetOS.NotAnswered`: read it
-    before going on.
+    """Return what StopInstances or StartInstances answered for each id.
+
+    A machine that the answer does not name has the code `FleetOS.NotAnswered`: read it before going on.
     """
-    said = {
-        row["InstanceId"]: BatchVerdict(row["InstanceId"], str(row.get("Code") or ""), row.get("Message") or "")
+    named = {
+        row["InstanceId"]: MachineAnswer(row["InstanceId"], str(row.get("Code") or ""), row.get("Message") or "")
         for row in rows(answer, "InstanceResponses", "InstanceResponse")
     }
-    return _in_order(answer, ids, said)
+    return _in_order(answer, ids, named)
 
 
 def attached(answer: Json, ids: Sequence[str]) -> BatchAnswer:
-    """Return the verdicts of AttachKeyPair, whose HTTP 200 may hold failures of single machines."""
-    said = {}
+    """Return what AttachKeyPair answered for each id: its HTTP status 200 may hide failures of single machines."""
+    named = {}
     for row in rows(answer, "Results", "Result"):
         code = "200" if yes(row.get("Success")) else str(row.get("Code") or "FleetOS.NotAnswered")
-        said[row["InstanceId"]] = BatchVerdict(row["InstanceId"], code, row.get("Message") or "")
-    return _in_order(answer, ids, said)
+        named[row["InstanceId"]] = MachineAnswer(row["InstanceId"], code, row.get("Message") or "")
+    return _in_order(answer, ids, named)
 
 
-def _in_order(answer: Json, ids: Sequence[str], said: dict[str, BatchVerdict]) -> BatchAnswer:
+def _in_order(answer: Json, ids: Sequence[str], named: dict[str, MachineAnswer]) -> BatchAnswer:
     silent = "The answer does not name this machine."
-    verdicts = tuple(said.get(one) or BatchVerdict(one, "FleetOS.NotAnswered", silent) for one in ids)
-    return BatchAnswer(answer["RequestId"], verdicts)
+    machines = tuple(named.get(id_) or MachineAnswer(id_, "FleetOS.NotAnswered", silent) for id_ in ids)
+    return BatchAnswer(answer["RequestId"], machines)
 
 
 def _os_name(row: Json) -> str:

@@ -17,7 +17,7 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.http import protocol_type
 from aliyunsdkcore.request import RpcRequest
 
-from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Retryability, verdict_of
+from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Retryability, retryability_of
 from fleet.cloud.types import Credential, Revealable
 from fleet.lib.net import is_loopback
 
@@ -104,7 +104,7 @@ class Transport:
             raise CloudError(
                 code="FleetOS.PlainHttp",
                 message="A password is not sent over plain HTTP. Use an endpoint that speaks HTTPS.",
-                verdict=Retryability.REFUSED,
+                retryability=Retryability.REFUSED,
             )
         hidden = dict(secrets or {})
         if self._credential.security_token is not None:
@@ -125,7 +125,7 @@ class Transport:
         return CloudError(
             code=UNREADABLE,
             message=f"The answer to {action} was not one of the API's.",
-            verdict=verdict_of(code=UNREADABLE, mutating=mutating),
+            retryability=retryability_of(code=UNREADABLE, mutating=mutating),
             request_id=request_id,
         )
 
@@ -144,7 +144,7 @@ class Transport:
             return CloudError(
                 code="SignatureDoesNotMatch",
                 message="The signature does not match: the secret of the access key is another one.",
-                verdict=Retryability.REFUSED,
+                retryability=Retryability.REFUSED,
             )
         except ValueError:
             return self.unreadable(action, mutating=mutating)
@@ -152,7 +152,7 @@ class Transport:
             return CloudError(
                 code=UNEXPECTED,
                 message=f"{action}: the SDK failed with {type(error).__name__}.",
-                verdict=verdict_of(code=UNEXPECTED, mutating=mutating),
+                retryability=retryability_of(code=UNEXPECTED, mutating=mutating),
             )
         return body if isinstance(body, dict) else self.unreadable(action, mutating=mutating)
 
@@ -164,7 +164,7 @@ class Transport:
         return CloudError(
             code=code,
             message=message,
-            verdict=verdict_of(code=code, mutating=mutating, http_status=status, message=message),
+            retryability=retryability_of(code=code, mutating=mutating, http_status=status, message=message),
             http_status=status,
             request_id=str(error.get_request_id() or ""),
         )
@@ -174,7 +174,7 @@ class Transport:
         message = str(error.get_error_msg() or "")
         if code == HTTP_ERROR:
             message = f"{action}: {_network_words(message)} ({self.endpoint or 'the public endpoint'})."
-        return CloudError(code=code, message=message, verdict=verdict_of(code=code, mutating=mutating))
+        return CloudError(code=code, message=message, retryability=retryability_of(code=code, mutating=mutating))
 
 
 def _network_words(text: str) -> str:

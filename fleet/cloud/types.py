@@ -135,8 +135,8 @@ class SnapshotView:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchVerdict:
-    """What a batched call says of one of its machines: HTTP 200 of the whole says nothing of each."""
+class MachineAnswer:
+    """What a batched call answers for one of its machines; the HTTP status 200 of the whole call says nothing of each."""
 
     instance_id: str
     code: str
@@ -149,12 +149,10 @@ class BatchVerdict:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """The answer to a batched call: its request id, and a verdict for each machine that was named, in that
-    order.
-    """
+    """The answer to a batched call: its request id, and what it says of each machine, in the order in which we named them."""
 
     request_id: str
-    verdicts: tuple[BatchVerdict, ...]
+    machines: tuple[MachineAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

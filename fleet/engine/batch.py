@@ -57,11 +57,11 @@ def machine_event(row: Replacement, action: str, *, request_id: str = "", **data
 
 def retry_after(error: CloudError, now: datetime) -> Wait | None:
     """Return when to try again after this error, or None where the cloud said a definite no."""
-    if error.verdict is Retryability.WAIT:
+    if error.retryability is Retryability.WAIT:
         # Quotas are counted in fixed minutes: the next one begins anew.
         return Wait(
             60 - now.second + 1, f"The quota of the account is used up ({error.code}); it goes on in the next minute."
         )
-    if error.verdict is Retryability.REFUSED:
+    if error.retryability is Retryability.REFUSED:
         return None
     return Wait(5, f"The cloud did not answer ({error.code}); it is looked at again.")

@@ -61,7 +61,7 @@ def _credential(account: Account) -> Credential:
         raise CloudError(
             code="FleetOS.NoCredential",
             message=f"Account {account} has no credential. Enter an access key in its settings.",
-            verdict=Retryability.REFUSED,
+            retryability=Retryability.REFUSED,
         )
     try:
         opened = json.loads(unseal(sealed.sealed, row_id=str(sealed.pk)).reveal())
@@ -69,7 +69,7 @@ def _credential(account: Account) -> Credential:
         failure = CloudError(
             code="FleetOS.SealBroken",
             message=f"The credential of account {account} does not open: {broken}. Enter it again.",
-            verdict=Retryability.REFUSED,
+            retryability=Retryability.REFUSED,
         )
     else:
         return Credential(opened["access_key_id"], Secret(opened["secret"]))

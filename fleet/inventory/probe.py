@@ -38,7 +38,7 @@ class Finding:
 
     right: str
     region: str
-    verdict: str  # FINE, NOTE or FAULT
+    level: str  # FINE, NOTE or FAULT
     words: str
 
 
@@ -125,7 +125,7 @@ def _asked(right: str, region: str, ask: Callable[[], object], words: str = "") 
     except CloudError as error:
         if error.code.startswith(DENIED):
             return Finding(right, region, FAULT, f"missing: grant {right} in RAM ({error.code})")
-        if words == DRY and error.verdict is Retryability.REFUSED:
+        if words == DRY and error.retryability is Retryability.REFUSED:
             # Rights are looked at before the machine: this one alone would be refused.
             return Finding(right, region, NOTE, f"dry run refused for this one machine: {error}")
         if error.code == UNREADABLE:

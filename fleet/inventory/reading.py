@@ -144,7 +144,7 @@ def supported_types(client: EcsClient, image_id: str) -> list[str] | None:
     try:
         return sorted(set(client.image_support_types(image_id=image_id)))
     except CloudError as error:
-        if error.verdict is Retryability.REFUSED:
+        if error.retryability is Retryability.REFUSED:
             return None
         raise
 

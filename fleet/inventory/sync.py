@@ -188,11 +188,11 @@ def _write(mirror: RegionMirror, page: sync_stages.Page, clock: Clock) -> None:
 
 def _give_up(mirror: RegionMirror, error: CloudError, now: datetime) -> None:
     mirror.note = f"{error.message or error.code} ({error.code})"[:500]
-    if error.verdict is Retryability.WAIT:
+    if error.retryability is Retryability.WAIT:
         due_at = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     else:
-        due_at = now + _PAUSES[error.verdict]
-    if error.verdict is Retryability.REFUSED:
+        due_at = now + _PAUSES[error.retryability]
+    if error.retryability is Retryability.REFUSED:
         # A cursor may be what was refused; whatever else it is, a sync from the start costs little.
         mirror.stage, mirror.cursor = "", ""
     try:

@@ -77,12 +77,11 @@ def test_images_key_pairs_types(emulator: Emulator, client: EcsClient) -> None:
         images += more
     assert {image.owner for image in images} >= {"system", "self", "others", "marketplace"}
     assert {image.architecture for image in images} >= {"x86_64", "arm64"}
-    example = client.describe_image(image_id="m-myimage11")
+    (example,), page = client.describe_images(image_ids=["m-myimage11", "m-nowhere"])
     assert example in images
-    assert client.describe_image(image_id="m-nowhere") is None
+    assert page is None
     emulator.patch_image("m-myimage11", Status="Deprecated")
-    deprecated = client.describe_image(image_id="m-myimage11")
-    assert deprecated is not None
+    (deprecated,), _ = client.describe_images(image_ids=["m-myimage11"])
     assert deprecated.status == "Deprecated"
     assert "ecs.g7.large" in client.image_support_types(image_id="m-myimage11")
     assert {pair.name for pair in client.describe_key_pairs()[0]} >= {"ops-2024", "ops-2026"}
@@ -113,17 +112,17 @@ def test_stop_and_start_say_it_machine_by_machine(client: EcsClient) -> None:
     ids = [one.instance_id for one in plain(client)[:3]]
     stopped = client.stop_instances(ids=["i-nowhere", *ids])
     assert stopped.request_id
-    assert [(one.instance_id, one.ok) for one in stopped.verdicts] == [
+    assert [(one.instance_id, one.ok) for one in stopped.machines] == [
         ("i-nowhere", False),
         *[(each, True) for each in ids],
     ]
-    assert stopped.verdicts[0].code == "InvalidInstanceId.NotFound"
+    assert stopped.machines[0].code == "InvalidInstanceId.NotFound"
     views, _ = client.describe_instances(ids=ids)
     assert {(view.status, view.stopped_mode) for view in views} == {("Stopped", "KeepCharging")}
     again = client.stop_instances(ids=ids[:1])
     assert again.request_id
     started = client.start_instances(ids=ids)
-    assert all(one.ok for one in started.verdicts)
+    assert all(one.ok for one in started.machines)
 
 
 def test_replacement_and_what_it_lost_put_back(emulator: Emulator, client: EcsClient) -> None:
@@ -149,7 +148,7 @@ def test_replacement_and_what_it_lost_put_back(emulator: Emulator, client: EcsCl
     (after,), _ = client.describe_disks(disk_ids=[new.disk_id])
     assert (after.snapshot_policy, after.tags) == (policy, {"a": "1", "b": "2"})
     bound = client.attach_key_pair(name="ops-2024", ids=[machine.instance_id, "i-nowhere"])
-    assert [one.ok for one in bound.verdicts] == [True, False]
+    assert [one.ok for one in bound.machines] == [True, False]
     (view,), _ = client.describe_instances(ids=[machine.instance_id])
     assert view.key_pair == "ops-2024"
 
@@ -208,7 +207,7 @@ def test_times_of_both_precisions() -> None:
 def test_a_machine_that_the_answer_passes_over() -> None:
     answer = {"RequestId": "r", "InstanceResponses": {"InstanceResponse": [{"InstanceId": "i-1", "Code": 200}]}}
     found = parse.batch(answer, ["i-1", "i-2"])
-    assert [(one.ok, one.code) for one in found.verdicts] == [(True, "200"), (False, "FleetOS.NotAnswered")]
+    assert [(one.ok, one.code) for one in found.machines] == [(True, "200"), (False, "FleetOS.NotAnswered")]
 
 
 def test_tags_of_the_provider_cannot_be_set() -> None:

@@ -74,7 +74,7 @@ def test_network_fault_says_nothing_of_the_password(
             replace(connect(endpoint=f"127.0.0.1:{port}"))
     error = caught.value
     assert error.code == "SDK.HttpError"
-    assert error.verdict is Retryability.UNKNOWN_OUTCOME
+    assert error.retryability is Retryability.UNKNOWN_OUTCOME
     assert error.__cause__ is None
     assert error.__context__ is None
     for text in (str(error), repr(error), error.message, caplog.text, *capfd.readouterr()):
@@ -94,7 +94,7 @@ def test_wrong_secret_does_not_echo_the_request(connect: Connect) -> None:
     with pytest.raises(CloudError) as caught:
         replace(client)
     assert caught.value.code in ("SignatureDoesNotMatch", "InvalidAccessKeySecret", "IncompleteSignature")
-    assert caught.value.verdict is Retryability.REFUSED
+    assert caught.value.retryability is Retryability.REFUSED
     assert_silent(str(caught.value))
 
 
@@ -188,7 +188,7 @@ def test_password_over_plain_http_elsewhere_is_refused_unsent(connect: Connect) 
     with pytest.raises(CloudError) as caught:
         replace(client)
     assert caught.value.code == "FleetOS.PlainHttp"
-    assert caught.value.verdict is Retryability.REFUSED
+    assert caught.value.retryability is Retryability.REFUSED
 
 
 def test_calls_are_told_before_they_leave(connect: Connect, emulator: Emulator) -> None:

@@ -47,7 +47,7 @@ def test_swapped_rows_do_not_open(account: Account) -> None:
     fresh = Account.objects.get(pk=account.pk)
     with pytest.raises(CloudError) as caught:
         client_for(fresh, "ap-southeast-1")
-    assert (caught.value.code, caught.value.verdict) == ("FleetOS.SealBroken", Retryability.REFUSED)
+    assert (caught.value.code, caught.value.retryability) == ("FleetOS.SealBroken", Retryability.REFUSED)
 
 
 def test_lost_key_says_what_to_do(account: Account, settings: Settings) -> None:

@@ -52,9 +52,9 @@ def test_a_missing_right_is_named_as_ram_names_it(account: Account, emulator: Em
     denied = {"kind": "error", "code": "Forbidden.RAM", "times": 0}
     emulator.faults(denied | {"action": "DescribeKeyPairs"}, denied | {"action": "StopInstances"})
     found = {(one.right, one.region): one for one in probe(account, DatabaseClock().now())}
-    assert found["ecs:DescribeKeyPairs", "cn-shanghai"].verdict == FAULT
+    assert found["ecs:DescribeKeyPairs", "cn-shanghai"].level == FAULT
     assert found["ecs:StopInstances", "cn-hangzhou"].words == "missing: grant ecs:StopInstances in RAM (Forbidden.RAM)"
-    assert found["ecs:DescribeInstances", "cn-hangzhou"].verdict == FINE
+    assert found["ecs:DescribeInstances", "cn-hangzhou"].level == FINE
     with pytest.raises(CommandError, match="What is missing stands above"):
         run()
 
@@ -62,12 +62,12 @@ def test_a_missing_right_is_named_as_ram_names_it(account: Account, emulator: Em
 def test_a_wrong_region_key_and_quota_are_faults(account: Account) -> None:
     account.regions, account.replace_quota = ["cn-hangzhou", "xx-nowhere"], 500
     account.save()
-    faults = [one for one in probe(account, DatabaseClock().now()) if one.verdict == FAULT]
+    faults = [one for one in probe(account, DatabaseClock().now()) if one.level == FAULT]
     assert ("region", "xx-nowhere") in [(one.right, one.region) for one in faults]
     assert "500 calls a minute" in faults[0].words
     account.credential = seal_credential(access_key_id="emulator", secret=Secret("another"))
     account.save()
-    faults = [one for one in probe(account, DatabaseClock().now()) if one.verdict == FAULT]
+    faults = [one for one in probe(account, DatabaseClock().now()) if one.level == FAULT]
     assert "InvalidAccessKeySecret" in " ".join(one.words for one in faults)
     assert "another" not in " ".join(one.words for one in faults)
 

@@ -131,7 +131,7 @@ def test_failure_is_never_a_partial_reading(emulator: Emulator, mirrored: Accoun
         emulator.faults({"kind": "error", "action": action, "code": "InternalError"})
         with pytest.raises(CloudError) as caught:
             refresh(rows, clock)
-        assert caught.value.verdict is Retryability.RETRY
+        assert caught.value.retryability is Retryability.RETRY
     emulator.faults({"kind": "error", "action": "DescribeDisks", "code": "InternalError", "nth": 2})
     with pytest.raises(CloudError):
         refresh(rows, clock)

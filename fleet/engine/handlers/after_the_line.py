@@ -130,7 +130,7 @@ def _put_back_group(
                     )
                 )
         return
-    failed = {verdict.instance_id for verdict in answer.verdicts if not verdict.ok}
+    failed = {machine.instance_id for machine in answer.machines if not machine.ok}
     for row in group:
         good = row.instance.instance_id not in failed
         row.restored = [*row.restored, way.what if good else f"not {way.what}"]

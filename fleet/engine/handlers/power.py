@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fleet.cloud import BatchAnswer, BatchVerdict, CloudError, verdict_of
+from fleet.cloud import BatchAnswer, CloudError, MachineAnswer, retryability_of
 from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.results import Result, Wait, ended
 from fleet.models import AuditEvent, Outcome, Replacement
@@ -85,21 +85,21 @@ def _ask(
                 batch, halves[1], call, action, good, refused
             )
         return {row.pk: refused(row, error.code, error.message, []) for row in rows}
-    verdicts = {verdict.instance_id: verdict for verdict in answer.verdicts}
+    answers = {machine.instance_id: machine for machine in answer.machines}
     results: dict[int, Result] = {}
     for row in rows:
-        verdict = verdicts[row.instance.instance_id]
+        machine = answers[row.instance.instance_id]
         events = [machine_event(row, action, request_id=answer.request_id)]
         wait = good[row.pk]
-        if verdict.ok or verdict.code in READ_AGAIN:
+        if machine.ok or machine.code in READ_AGAIN:
             results[row.pk] = Wait(wait.seconds, wait.note, wait.fields, events)
-        elif again := retry_after(_error(verdict), batch.now):
-            results[row.pk] = Wait(again.seconds, again.note, {"error_code": verdict.code}, events)
+        elif again := retry_after(_error(machine), batch.now):
+            results[row.pk] = Wait(again.seconds, again.note, {"error_code": machine.code}, events)
         else:
-            results[row.pk] = refused(row, verdict.code, verdict.message, events)
+            results[row.pk] = refused(row, machine.code, machine.message, events)
     return results
 
 
-def _error(verdict: BatchVerdict) -> CloudError:
-    meaning = verdict_of(code=verdict.code, mutating=True, message=verdict.message)
-    return CloudError(code=verdict.code, message=verdict.message, verdict=meaning)
+def _error(answer: MachineAnswer) -> CloudError:
+    meaning = retryability_of(code=answer.code, mutating=True, message=answer.message)
+    return CloudError(code=answer.code, message=answer.message, retryability=meaning)

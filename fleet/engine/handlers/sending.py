@@ -210,9 +210,9 @@ def _kind(answer: ReplaceAnswer | CloudError | str) -> Answer:
         return Answer.DISK
     if isinstance(answer, str):
         return Answer.CANNOT_SEND if answer else Answer.NOT_SENT
-    if answer.verdict is Retryability.WAIT:
+    if answer.retryability is Retryability.WAIT:
         return Answer.THROTTLED
-    if answer.verdict is Retryability.REFUSED:
+    if answer.retryability is Retryability.REFUSED:
         return REFUSALS.get(answer.code, Answer.REFUSED)
     # Also where the cloud says that this token is being worked on: then a call of ours was accepted.
     return Answer.UNCLEAR
@@ -236,7 +236,7 @@ def _not_replaced(row: Replacement, error: CloudError, then: After, fields: dict
     said = {"code": error.code, "http_status": error.http_status}
     if again := retry_after(error, now):
         # Throttled is not accepted: only an answer that leaves it open is a lost one.
-        action = "instance.call_refused" if error.verdict is Retryability.WAIT else "instance.answer_lost"
+        action = "instance.call_refused" if error.retryability is Retryability.WAIT else "instance.answer_lost"
         event = machine_event(row, action, request_id=error.request_id, **said)
         return Wait(again.seconds, again.note, fields | {"error_code": error.code}, [event])
     refused = machine_event(row, "instance.call_refused", request_id=error.request_id, **said)

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{account}: {state}, edition {account.edition}, {where}")
         faults = 0
         for finding in probe(account, DatabaseClock().now()):
-            faults += finding.verdict == FAULT
-            line = f"  {finding.verdict:<6}{finding.right:<40}{finding.region:<16}{finding.words}"
+            faults += finding.level == FAULT
+            line = f"  {finding.level:<6}{finding.right:<40}{finding.region:<16}{finding.words}"
             self.stdout.write(line.rstrip())
         return faults

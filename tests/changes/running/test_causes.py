@@ -131,7 +131,7 @@ def test_one_refused_disk_does_not_cost_the_others_their_snapshot_policy(
     def picky(self: EcsClient, *, policy_id: str, disk_ids: list[str]) -> Any:
         bad[:] = bad or disk_ids[:1]
         if bad[0] in disk_ids:
-            raise CloudError(code="InvalidDiskCategory.NotSupported", message="No.", verdict=Retryability.REFUSED)
+            raise CloudError(code="InvalidDiskCategory.NotSupported", message="No.", retryability=Retryability.REFUSED)
         return apply(self, policy_id=policy_id, disk_ids=disk_ids)
 
     monkeypatch.setattr(EcsClient, "apply_auto_snapshot_policy", picky)

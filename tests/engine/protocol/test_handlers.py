@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from fleet.cloud import CloudError, EcsClient, ReplaceAnswer
-from fleet.cloud.errors import verdict_of
+from fleet.cloud.errors import retryability_of
 from fleet.engine import loop
 from fleet.engine.batch import Batch
 from fleet.engine.handlers.replacing import look, record_of, seen_of
@@ -115,8 +115,8 @@ def test_an_adopted_disk_is_that_of_the_reading() -> None:
 
 
 def error(code: str, status: int = 403) -> CloudError:
-    verdict = verdict_of(code=code, mutating=True, http_status=status)
-    return CloudError(code=code, message="In the cloud's words.", verdict=verdict, http_status=status)
+    retryability = retryability_of(code=code, mutating=True, http_status=status)
+    return CloudError(code=code, message="In the cloud's words.", retryability=retryability, http_status=status)
 
 
 ANSWERS = [

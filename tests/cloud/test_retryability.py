@@ -1,13 +1,11 @@
-"""What a failure means: by its code, for a reading and for a mutating call; and what real faults come out
-as.
-"""
+"""Whether a failed call may be tried again: by its code, for reading and for mutating calls; and what real faults become."""
 
 import time
 
 import pytest
 
 from fleet.cloud import CloudError, EcsClient, Retryability
-from fleet.cloud.errors import clean, verdict_of
+from fleet.cloud.errors import clean, retryability_of
 from tests.cloud.conftest import Connect, every_instance, plain
 from tests.cloud.recorder import answering
 from tests.support.emulator import Emulator
@@ -60,13 +58,13 @@ def impatient(connect: Connect) -> EcsClient:
     ],
 )
 def test_code_decides(code: str, status: int | None, reading: Retryability, mutating: Retryability) -> None:
-    assert verdict_of(code=code, mutating=False, http_status=status) is reading
-    assert verdict_of(code=code, mutating=True, http_status=status) is mutating
+    assert retryability_of(code=code, mutating=False, http_status=status) is reading
+    assert retryability_of(code=code, mutating=True, http_status=status) is mutating
 
 
 def test_internal_error_of_a_replacement_is_told_by_its_text_too() -> None:
-    verdict = verdict_of(code="OperationDenied", mutating=True, http_status=403, message="Internal Error.")
-    assert verdict is UNKNOWN
+    found = retryability_of(code="OperationDenied", mutating=True, http_status=403, message="Internal Error.")
+    assert found is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -106,9 +104,9 @@ def test_error_on_the_wire(
         client.describe_instances()
     with pytest.raises(CloudError) as acted:
         client.start_instances(ids=["i-23jggx34b"])
-    for caught, verdict in ((read, reading), (acted, mutating)):
+    for caught, retryability in ((read, reading), (acted, mutating)):
         error = caught.value
-        assert (error.code, error.http_status, error.verdict) == (code, status, verdict)
+        assert (error.code, error.http_status, error.retryability) == (code, status, retryability)
         assert error.message == "Said so."
         assert error.request_id
     assert [each["action"] for each in emulator.journal()] == ["DescribeInstances", "StartInstances"]  # once each
@@ -118,11 +116,11 @@ def test_lost_answers(emulator: Emulator, impatient: EcsClient) -> None:
     emulator.faults({"kind": "drop", "action": "DescribeInstances"}, {"kind": "drop", "action": "StopInstances"})
     with pytest.raises(CloudError) as read:
         impatient.describe_instances()
-    assert read.value.verdict is RETRY
+    assert read.value.retryability is RETRY
     running = plain(impatient)[0]
     with pytest.raises(CloudError) as acted:
         impatient.stop_instances(ids=[running.instance_id])
-    assert acted.value.verdict is UNKNOWN
+    assert acted.value.retryability is UNKNOWN
     assert acted.value.request_id == ""
     assert impatient.describe_instances(ids=[running.instance_id])[0][0].status == "Running"
 
@@ -133,7 +131,7 @@ def test_done_and_the_answer_lost(emulator: Emulator, impatient: EcsClient) -> N
     wanted = {"instance_id": machine.instance_id, "image_id": machine.image_id, "client_token": "lost-1"}
     with pytest.raises(CloudError) as lost:
         impatient.replace_system_disk(**wanted)
-    assert lost.value.verdict is UNKNOWN
+    assert lost.value.retryability is UNKNOWN
     (disk,), _ = impatient.describe_disks(instance_id=machine.instance_id, kind="system")
     # The same token again: the same answer, and no second disk.
     assert impatient.replace_system_disk(**wanted).disk_id == disk.disk_id
@@ -151,7 +149,7 @@ def test_slow_answers_end_in_time(emulator: Emulator, impatient: EcsClient) -> N
     with pytest.raises(CloudError) as caught:
         impatient.start_instances(ids=["i-23jggx34b"])
     assert time.monotonic() - began < 3
-    assert caught.value.verdict is UNKNOWN
+    assert caught.value.retryability is UNKNOWN
     assert "no answer in time" in caught.value.message
 
 
@@ -159,7 +157,7 @@ def test_internal_error_of_a_replacement(client: EcsClient) -> None:
     case = next(one for one in every_instance(client) if one.tags.get("case") == "OperationDenied.500")
     with pytest.raises(CloudError) as caught:
         client.replace_system_disk(instance_id=case.instance_id, image_id=case.image_id, client_token="internal")
-    assert (caught.value.code, caught.value.verdict) == ("OperationDenied", UNKNOWN)
+    assert (caught.value.code, caught.value.retryability) == ("OperationDenied", UNKNOWN)
 
 
 @pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b'{"RequestId":"r-1"}', b"\xff\xfe", b""])
@@ -170,5 +168,5 @@ def test_answers_that_are_not_the_apis(connect: Connect, body: bytes) -> None:
             client.describe_instances()
         with pytest.raises(CloudError) as acted:
             client.replace_system_disk(instance_id="i-1", image_id="m-1", client_token="t")
-    assert (read.value.code, read.value.verdict) == ("SDK.UnreadableAnswer", RETRY)
-    assert (acted.value.code, acted.value.verdict) == ("SDK.UnreadableAnswer", UNKNOWN)
+    assert (read.value.code, read.value.retryability) == ("SDK.UnreadableAnswer", RETRY)
+    assert (acted.value.code, acted.value.retryability) == ("SDK.UnreadableAnswer", UNKNOWN)
