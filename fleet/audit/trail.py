@@ -25,16 +25,16 @@ def event(
     subject: str,
     actor: User | None = None,
     actor_name: str = "",
-    change: Change | None = None,
-    change_id: int | None = None,
-    instance: Instance | None = None,
-    instance_pk: int | None = None,
-    account: Account | None = None,
-    account_id: int | None = None,
+    change: Change | int | None = None,
+    instance: Instance | int | None = None,
+    account: Account | int | None = None,
     request_id: str = "",
     data: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Return an event that is not yet written; `actor` None stands for the program itself."""
+    """Return an event that is not yet written; `actor` None stands for the program itself.
+
+    `subject` is what the act was done to, in words that outlive it. Change, instance and account are rows or their primary keys.
+    """
     if action not in ACTIONS:
         raise UnknownAction(action)
     return AuditEvent(
@@ -42,9 +42,9 @@ def event(
         subject=subject[:300],
         actor=actor,
         actor_name=actor_name or (actor.get_username() if actor else SYSTEM),
-        change_id=change.pk if change else change_id,
-        instance_id=instance.pk if instance else instance_pk,
-        account_id=account.pk if account else account_id,
+        change_id=_key(change),
+        instance_id=_key(instance),
+        account_id=_key(account),
         request_id=request_id,
         data=data or {},
     )
@@ -57,8 +57,18 @@ def record(**fields: Any) -> AuditEvent:
     return written
 
 
+def record_on(change: Change, action: str, actor: User | None = None, /, **data: Any) -> AuditEvent:
+    """Append an act on a change in the transaction that is open; what else is told of it are the keyword arguments."""
+    return record(action=action, subject=str(change), actor=actor, change=change, data=data)
+
+
 def record_all(events: Iterable[AuditEvent]) -> None:
     """Append many events, in this order, in the transaction that is open."""
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("Events belong into the transaction of their act")
     AuditEvent.objects.bulk_create(list(events))
+
+
+def _key(row: Change | Instance | Account | int | None) -> int | None:
+    """Return the primary key of a row, or the key itself."""
+    return row if row is None or isinstance(row, int) else row.pk

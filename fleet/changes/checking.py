@@ -11,9 +11,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked
 from fleet.changes.digests import leaf_digest, spec_digest
-from fleet.changes.drafting.drafts import locked, move_out
+from fleet.changes.drafting.drafts import move_out
 from fleet.changes.judging.images import by_hand_of
 from fleet.changes.judging.machine import judge_some, wish_of
 from fleet.changes.review import quorum
@@ -156,16 +157,13 @@ def _conclude(change: Change, clock: Clock) -> None:
     quorum.set_approvals_needed(change)
     change.check_note = ""
     change.save()
-    record(
-        action="change.checked",
-        subject=str(change),
-        change=change,
-        data={
-            "machines": machines - len(blocked),
-            "left_out": len(blocked),
-            "revision": change.revision,
-            "spec_digest": change.spec_digest,
-        },
+    record_on(
+        change,
+        "change.checked",
+        machines=machines - len(blocked),
+        left_out=len(blocked),
+        revision=change.revision,
+        spec_digest=change.spec_digest,
     )
 
 
@@ -180,12 +178,7 @@ def _back_to_draft(change: Change, finding: tuple[str, str], machines: int) -> N
     change.save()
     change.targets.update(open=False)
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=change.author)
-    record(
-        action="change.check_failed",
-        subject=str(change),
-        change=change,
-        data={"code": code, "why": why, "machines": machines},
-    )
+    record_on(change, "change.check_failed", code=code, why=why, machines=machines)
 
 
 def _refusal(target: Target) -> tuple[str, str] | None:

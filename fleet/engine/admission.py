@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
-from fleet.audit.trail import record, record_all
+from fleet.audit.trail import record_all, record_on
 from fleet.engine.batch import machine_event
 from fleet.engine.graph import FINAL, GRAPH
 from fleet.engine.results import State
@@ -68,16 +68,13 @@ def _why_it_stops(change: Change, now_at: RunCounts, now: datetime) -> str:
 
 
 def _record_trip(change: Change, now_at: RunCounts) -> None:
-    record(
-        action="change.tripped",
-        subject=str(change),
-        change=change,
-        data={
-            "why": change.waits_for,
-            "failed": now_at.whole.failed,
-            "allowed": Policy.of(change.policy).failures_allowed,
-            "not_started": now_at.whole.queued,
-        },
+    record_on(
+        change,
+        "change.tripped",
+        why=change.waits_for,
+        failed=now_at.whole.failed,
+        allowed=Policy.of(change.policy).failures_allowed,
+        not_started=now_at.whole.queued,
     )
 
 
@@ -180,16 +177,13 @@ def close_if_ended(change: Change, now: datetime) -> bool:
     change.save(update_fields=[*SAVED, "finished_at"])
     change.targets.filter(open=True).update(open=False)
     destroy_password(change.secret, change=change, now=now)
-    record(
-        action="change.finished",
-        subject=str(change),
-        change=change,
-        data={
-            "done": result.done,
-            "failed": result.failed,
-            "skipped": result.skipped,
-            "cancelled": result.cancelled,
-        },
+    record_on(
+        change,
+        "change.finished",
+        done=result.done,
+        failed=result.failed,
+        skipped=result.skipped,
+        cancelled=result.cancelled,
     )
     return True
 

@@ -47,9 +47,9 @@ def machine_event(row: Replacement, action: str, *, request_id: str = "", **data
     return event(
         action=action,
         subject=str(row.instance),
-        change_id=row.change_id,
-        instance_pk=row.instance_id,
-        account_id=row.account_id,
+        change=row.change_id,
+        instance=row.instance_id,
+        account=row.account_id,
         request_id=request_id,
         data=dict(data),
     )

@@ -190,9 +190,9 @@ def _events_of_move(row: Replacement, result: Move) -> list[AuditEvent]:
         event(
             action=action,
             subject=str(row.instance),
-            change_id=row.change_id,
-            instance_pk=row.instance_id,
-            account_id=row.account_id,
+            change=row.change_id,
+            instance=row.instance_id,
+            account=row.account_id,
             data=data,
         )
     ]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
 from fleet.lib.secret import Secret, fingerprint, seal, unseal
 from fleet.models import Change, SealedSecret, User
 
@@ -12,9 +12,7 @@ def seal_password(password: Secret, *, change: Change, actor: User) -> SealedSec
     row = SealedSecret(kind=SealedSecret.Kind.PASSWORD, fingerprint=fingerprint(password))
     row.sealed = seal(password, row_id=str(row.pk))
     row.save(force_insert=True)
-    record(
-        action="secret.sealed", actor=actor, subject=str(change), change=change, data={"fingerprint": row.fingerprint}
-    )
+    record_on(change, "secret.sealed", actor, fingerprint=row.fingerprint)
     return row
 
 
@@ -32,10 +30,4 @@ def destroy_password(secret: SealedSecret | None, *, change: Change, now: dateti
         return
     secret.sealed, secret.destroyed_at = "", now
     secret.save(update_fields=["sealed", "destroyed_at"])
-    record(
-        action="secret.destroyed",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"fingerprint": secret.fingerprint},
-    )
+    record_on(change, "secret.destroyed", actor, fingerprint=secret.fingerprint)

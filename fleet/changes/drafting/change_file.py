@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
 from fleet.changes.digests import leaf, spec
 from fleet.changes.drafting import file_format
 from fleet.changes.drafting.drafts import MOST_MACHINES, create_draft
@@ -135,8 +135,7 @@ def upload(*, actor: User, content: bytes, now: datetime) -> Change:
     for target in targets:
         target.snapshot_id = put_back[target.instance_id]
     Target.objects.bulk_update(targets, ["snapshot_id"])
-    data = {"spec": file.digest, "machines": len(wanted), "left_out": len(misses)}
-    record(action="change.uploaded", actor=actor, subject=str(change), change=change, data=data)
+    record_on(change, "change.uploaded", actor, spec=file.digest, machines=len(wanted), left_out=len(misses))
     return change
 
 

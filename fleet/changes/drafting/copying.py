@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
 from fleet.changes.drafting.drafts import create_draft
 from fleet.changes.drafting.selection import left_out, sorted_out
 from fleet.changes.drafting.settings import window_faults
@@ -70,5 +70,5 @@ def copy_change(*, actor: User, change_id: int, now: datetime) -> Change:
         target.snapshot_id = before[target.instance_id]
     Target.objects.bulk_update(put_back, ["snapshot_id"])
     data = {"from": original.pk, "machines": len(wanted), "left_out": len(misses)}
-    record(action="change.copied", actor=actor, subject=str(copy), change=copy, data=data)
+    record_on(copy, "change.copied", actor, **data)
     return copy

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django_q.tasks import async_task
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked, wake
 from fleet.changes.drafting.settings import Settings as Settings
 from fleet.changes.drafting.settings import lacking, visible
 from fleet.changes.judging import images
@@ -62,8 +62,7 @@ def create_draft(
         row.change = change
     LeftOut.objects.bulk_create(out, ignore_conflicts=True)
     _contributes(change, actor)
-    data = {"machines": len(instances)} | ({"left_out": len(out)} if out else {})
-    record(action="change.drafted", actor=actor, subject=str(change), change=change, data=data)
+    record_on(change, "change.drafted", actor, machines=len(instances), **({"left_out": len(out)} if out else {}))
     return change
 
 
@@ -127,7 +126,7 @@ def _edit(change: Change, actor: User, settings: Settings, now: datetime, seen: 
     _contributes(change, actor)
     if before != after:
         different = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
-        record(action="change.edited", actor=actor, subject=str(change), change=change, data={"changed": different})
+        record_on(change, "change.edited", actor, changed=different)
 
 
 @transaction.atomic
@@ -145,13 +144,7 @@ def leave_out(*, actor: User, change_id: int, reasons: dict[int, tuple[str, str]
     change.save(update_fields=["edited_at"])
     _contributes(change, actor)
     names = listed([str(target.instance) for target in targets])
-    record(
-        action="change.edited",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"left_out": len(targets), "machines": names},
-    )
+    record_on(change, "change.edited", actor, left_out=len(targets), machines=names)
     return len(targets)
 
 
@@ -175,7 +168,7 @@ def discard(*, actor: User, change_id: int, now: datetime) -> None:
     change.state, change.finished_at = ChangeState.CANCELLED, now
     change.save(update_fields=["state", "finished_at"])
     destroy_password(change.secret, change=change, now=now, actor=actor)
-    record(action="change.discarded", actor=actor, subject=str(change), change=change)
+    record_on(change, "change.discarded", actor)
 
 
 def submit(
@@ -227,22 +220,8 @@ def _submit(change: Change, actor: User, now: datetime) -> None:
     change.lease += 1  # a check of what was submitted before may still be under way: it is overtaken
     change.save()
     _contributes(change, actor)
-    async_task("fleet.worker.tick")
-    record(
-        action="change.submitted",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"revision": change.revision, "machines": plan.total},
-    )
-
-
-def locked(change_id: int) -> Change:
-    """Return the change under a lock, so that no two acts on it interleave."""
-    try:
-        return Change.objects.select_for_update(of=("self",)).select_related("secret", "author").get(pk=change_id)
-    except Change.DoesNotExist:
-        raise Refused("This change does not exist.", kind="forbidden") from None
+    wake()
+    record_on(change, "change.submitted", actor, revision=change.revision, machines=plan.total)
 
 
 def _contributes(change: Change, actor: User) -> None:

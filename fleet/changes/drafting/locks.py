@@ -105,5 +105,5 @@ def _machines(instance_pks: Collection[int]) -> list[Instance]:
 
 def _event(action: str, actor: User, machine: Instance, data: dict[str, Any]) -> AuditEvent:
     return event(
-        action=action, subject=str(machine), actor=actor, instance=machine, account_id=machine.account_id, data=data
+        action=action, subject=str(machine), actor=actor, instance=machine, account=machine.account_id, data=data
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
 from fleet.changes.drafting.drafts import MOST_MACHINES
 from fleet.guards.policy import Policy
 from fleet.guards.roles import has_role_over
@@ -76,11 +76,5 @@ def draft_undo(*, actor: User, change_id: int, replacement_ids: Sequence[int], n
         for place, one in enumerate(snapshots)
     )
     Contributor.objects.create(change=change, revision=change.revision, user=actor)
-    record(
-        action="change.undo_drafted",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"undoes": undone.pk, "machines": len(snapshots)},
-    )
+    record_on(change, "change.undo_drafted", actor, undoes=undone.pk, machines=len(snapshots))
     return change

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from fleet.audit.trail import record
-from fleet.changes.drafting.drafts import locked
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked
 from fleet.changes.permissions import require
 from fleet.changes.review.groups import Group, grouped
 from fleet.changes.review.quorum import told_by_the_database
@@ -66,17 +66,14 @@ def _approve(*, actor: User, change_id: int, digest: str, confirmed: str, now: d
             change.state = ChangeState.APPROVED
         change.approved_until = min(approval.expires_at for approval in given if approval.expires_at)
         change.save(update_fields=["state", "approved_until"])
-    record(
-        action="change.approved",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={
-            "revision": change.revision,
-            "spec_digest": change.spec_digest,
-            "machines": len(leaves),
-            "approvals": [len(given), change.approvals_needed],
-        },
+    record_on(
+        change,
+        "change.approved",
+        actor,
+        revision=change.revision,
+        spec_digest=change.spec_digest,
+        machines=len(leaves),
+        approvals=[len(given), change.approvals_needed],
     )
     return change
 
@@ -94,12 +91,14 @@ def mark_seen(*, actor: User, change_id: int, key: str, now: datetime) -> SeenMa
         change=change, revision=change.revision, reviewer=actor, group_key=key, defaults={"at": now}
     )
     if new:
-        record(
-            action="change.group_seen",
-            actor=actor,
-            subject=str(change),
-            change=change,
-            data={"revision": change.revision, "group": group.heading, "key": key, "machines": group.machines},
+        record_on(
+            change,
+            "change.group_seen",
+            actor,
+            revision=change.revision,
+            group=group.heading,
+            key=key,
+            machines=group.machines,
         )
     return mark
 
@@ -110,12 +109,14 @@ def unmark_seen(*, actor: User, change_id: int, key: str, now: datetime) -> None
     change, group = _group(actor, change_id, key, now)
     gone, _ = change.seen_marks.filter(revision=change.revision, reviewer=actor, group_key=key).delete()
     if gone:
-        record(
-            action="change.group_unseen",
-            actor=actor,
-            subject=str(change),
-            change=change,
-            data={"revision": change.revision, "group": group.heading, "key": key, "machines": group.machines},
+        record_on(
+            change,
+            "change.group_unseen",
+            actor,
+            revision=change.revision,
+            group=group.heading,
+            key=key,
+            machines=group.machines,
         )
 
 
@@ -135,7 +136,7 @@ def return_to_draft(*, actor: User, change_id: int, reason: str, now: datetime) 
     require("decide", change, actor, now)
     _decide(change, actor, Decision.RETURN, reason, now)
     reopen(change, void_reason="changes were asked for", now=now)
-    record(action="change.returned", actor=actor, subject=str(change), change=change, data={"reason": reason.strip()})
+    record_on(change, "change.returned", actor, reason=reason.strip())
     return change
 
 
@@ -150,7 +151,7 @@ def reject(*, actor: User, change_id: int, reason: str, now: datetime) -> Change
     change.state, change.finished_at = ChangeState.REJECTED, now
     change.save(update_fields=["state", "finished_at"])
     destroy_password(change.secret, change=change, now=now, actor=actor)
-    record(action="change.rejected", actor=actor, subject=str(change), change=change, data={"reason": reason.strip()})
+    record_on(change, "change.rejected", actor, reason=reason.strip())
     return change
 
 
@@ -161,9 +162,7 @@ def withdraw(*, actor: User, change_id: int, now: datetime) -> Change:
     require("withdraw", change, actor, now)
     reopen(change, void_reason="the change was taken back to draft", now=now)
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=actor)
-    record(
-        action="change.returned", actor=actor, subject=str(change), change=change, data={"reason": "taken back by hand"}
-    )
+    record_on(change, "change.returned", actor, reason="taken back by hand")
     return change
 
 
@@ -205,9 +204,7 @@ def comment(
         instance_id=instance_pk,
     )
     about = {"group": group_key} if group_key else {"instance": instance_pk} if instance_pk is not None else {}
-    record(
-        action="change.commented", actor=actor, subject=str(change), change=change, data={"text": written.text} | about
-    )
+    record_on(change, "change.commented", actor, text=written.text, **about)
     return written
 
 
@@ -244,7 +241,7 @@ def expire(change: Change, why: str, now: datetime) -> None:
     change.state, change.finished_at, change.waits_for = ChangeState.EXPIRED, now, ""
     change.save(update_fields=["state", "finished_at", "waits_for"])
     destroy_password(change.secret, change=change, now=now)
-    record(action="change.expired", subject=str(change), change=change, data={"why": why})
+    record_on(change, "change.expired", why=why)
 
 
 def _decide(change: Change, actor: User, decision: Decision, reason: str, now: datetime) -> None:

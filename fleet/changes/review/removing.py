@@ -5,8 +5,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.audit.trail import record
-from fleet.changes.drafting.drafts import locked, move_out
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked
+from fleet.changes.drafting.drafts import move_out
 from fleet.changes.permissions import require
 from fleet.changes.review.deciding import valid_approvals
 from fleet.lib.refused import Refused
@@ -41,16 +42,13 @@ def remove_machines(*, actor: User, change_id: int, target_ids: Collection[int],
         change.state, change.approved_until, change.waits_for = ChangeState.IN_REVIEW, None, ""
         change.start_at, change.scheduled_by = None, None
         change.save(update_fields=["state", "approved_until", "waits_for", "start_at", "scheduled_by"])
-    record(
-        action="change.machines_removed",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={
-            "removed": len(targets),
-            "machines": listed([str(target.instance) for target in targets], NAMED),
-            "reason": reason,
-            "own_approval_voided": bool(voided),
-        },
+    record_on(
+        change,
+        "change.machines_removed",
+        actor,
+        removed=len(targets),
+        machines=listed([str(target.instance) for target in targets], NAMED),
+        reason=reason,
+        own_approval_voided=bool(voided),
     )
     return len(targets)

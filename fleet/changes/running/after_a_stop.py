@@ -4,11 +4,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.audit.trail import record
-from fleet.changes.drafting.drafts import locked
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
 from fleet.changes.review.quorum import must_stand, told_by_the_database
-from fleet.changes.running.controls import wake
 from fleet.engine.admission import admit
 from fleet.engine.waves import counts_of
 from fleet.lib.refused import Refused
@@ -43,12 +42,14 @@ def ask_for_rest(*, actor: User, change_id: int, reason: str, now: datetime) -> 
     )
     # Whoever says that it is safe to go on is not the one who agrees.
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=actor)
-    record(
-        action="change.rest_asked",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"round": change.round, "machines": whole.queued, "failed": whole.failed, "reason": reason.strip()[:400]},
+    record_on(
+        change,
+        "change.rest_asked",
+        actor,
+        round=change.round,
+        machines=whole.queued,
+        failed=whole.failed,
+        reason=reason.strip()[:400],
     )
     return change
 
@@ -69,13 +70,7 @@ def resume_rest(*, actor: User, change_id: int, now: datetime) -> Change:
     change.save(update_fields=["state", "waits_for", "wave_opened_at"])
     admit(change, now)
     wake()
-    record(
-        action="change.resumed",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"round": change.round, "machines": len(targets)},
-    )
+    record_on(change, "change.resumed", actor, round=change.round, machines=len(targets))
     return change
 
 

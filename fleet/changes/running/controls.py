@@ -3,10 +3,9 @@
 from datetime import datetime
 
 from django.db import transaction
-from django_q.tasks import async_task
 
-from fleet.audit.trail import event, record, record_all
-from fleet.changes.drafting.drafts import locked
+from fleet.audit.trail import event, record_all, record_on
+from fleet.changes.acting import locked, wake
 from fleet.changes.judging.images import image_of
 from fleet.changes.permissions import require
 from fleet.changes.review.quorum import must_stand, told_by_the_database
@@ -54,13 +53,7 @@ def start(*, actor: User, change_id: int, now: datetime) -> Change:
     change.save(update_fields=["state", "started_at", "started_by", "wave_opened_at"])
     admit(change, now)
     wake()
-    record(
-        action="change.started",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"machines": len(targets), "spec_digest": change.spec_digest},
-    )
+    record_on(change, "change.started", actor, machines=len(targets), spec_digest=change.spec_digest)
     return change
 
 
@@ -73,7 +66,7 @@ def pause(*, actor: User, change_id: int, now: datetime) -> Change:
     change.save(update_fields=["state", "waits_for"])
     called_back = call_back(change, now)
     wake()
-    record(action="change.paused", actor=actor, subject=str(change), change=change, data={"called_back": called_back})
+    record_on(change, "change.paused", actor, called_back=called_back)
     return change
 
 
@@ -86,7 +79,7 @@ def resume(*, actor: User, change_id: int, now: datetime) -> Change:
     change.save(update_fields=["state"])
     admit(change, now)
     wake()
-    record(action="change.resumed", actor=actor, subject=str(change), change=change)
+    record_on(change, "change.resumed", actor)
     return change
 
 
@@ -103,12 +96,14 @@ def promote(*, actor: User, change_id: int, now: datetime) -> Change:
     change.save(update_fields=["wave", "wave_opened_at", "hold_until", "holds_for_person"])
     began = admit(change, now)
     wake()
-    record(
-        action="change.promoted",
-        actor=actor,
-        subject=str(change),
-        change=change,
-        data={"wave": following.number, "machines": following.total, "began": began, "waited_for": waited_for},
+    record_on(
+        change,
+        "change.promoted",
+        actor,
+        wave=following.number,
+        machines=following.total,
+        began=began,
+        waited_for=waited_for,
     )
     return change
 
@@ -176,8 +171,3 @@ def call_back(change: Change, now: datetime, outcome: str = "") -> int:
     marked_rows = rows.update(outcome=outcome, note=note, **send_back_fields(now))
     before_the_line.filter(returning=True, leased_until=None).update(due_at=now)
     return marked_rows
-
-
-def wake() -> None:
-    """Ring the worker's bell in the transaction that is open. A lost ring delays and never loses: the schedule rings too."""
-    async_task("fleet.worker.tick")

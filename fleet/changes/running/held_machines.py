@@ -10,9 +10,8 @@ from typing import Any
 from django.db import transaction
 
 from fleet.audit.trail import event, record_all
-from fleet.changes.drafting.drafts import locked
+from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
-from fleet.changes.running.controls import wake
 from fleet.engine.admission import admit, close_if_ended
 from fleet.engine.graph import FINAL, entering
 from fleet.engine.handlers.returning import send_back_fields

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from fleet.audit.trail import record
-from fleet.changes.drafting.drafts import locked
+from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
-from fleet.changes.running.controls import wake
 from fleet.engine.graph import entering
 from fleet.guards.roles import has_role_over, scopes_of
 from fleet.lib.refused import Refused

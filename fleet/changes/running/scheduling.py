@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from fleet.audit.trail import record
-from fleet.changes.drafting.drafts import locked
+from fleet.audit.trail import record_on
+from fleet.changes.acting import locked
 from fleet.changes.permissions import require
 from fleet.changes.review.deciding import expire
 from fleet.changes.running import controls
@@ -42,9 +42,7 @@ def schedule(*, actor: User, change_id: int, at: datetime | None, now: datetime)
         )
     change.start_at, change.scheduled_by, change.waits_for = at, actor, ""
     change.save(update_fields=["start_at", "scheduled_by", "waits_for"])
-    record(
-        action="change.scheduled", actor=actor, subject=str(change), change=change, data={"start_at": at.isoformat()}
-    )
+    record_on(change, "change.scheduled", actor, start_at=at.isoformat())
     return change
 
 
@@ -57,7 +55,7 @@ def unschedule(*, actor: User, change_id: int, now: datetime) -> Change:
         raise Refused("No start is planned. Look at the change once more.", kind="moved")
     change.start_at, change.scheduled_by, change.waits_for = None, None, ""
     change.save(update_fields=["start_at", "scheduled_by", "waits_for"])
-    record(action="change.unscheduled", actor=actor, subject=str(change), change=change)
+    record_on(change, "change.unscheduled", actor)
     return change
 
 
@@ -109,7 +107,7 @@ def _waits(change_id: int, why: str) -> None:
         return
     change.waits_for = why[:300]
     change.save(update_fields=["waits_for"])
-    record(action="change.start_waits", subject=str(change), change=change, data={"why": why})
+    record_on(change, "change.start_waits", why=why)
 
 
 def _next_opening(change: Change, now: datetime) -> datetime:

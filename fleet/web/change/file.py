@@ -7,7 +7,7 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from fleet.audit.trail import record
+from fleet.audit.trail import record_on
 from fleet.changes.drafting import change_file
 from fleet.changes.drafting.copying import copy_change
 from fleet.lib.clock import DatabaseClock
@@ -40,7 +40,7 @@ def download(request: Request, pk: int) -> HttpResponseBase:
         raise PermissionDenied("The file names machines outside your accounts and environments.")
     part = "-spec" if request.GET.get("part") == "spec" else ""
     with transaction.atomic():
-        record(action="change.downloaded", actor=request.user, subject=str(change), change=change)
+        record_on(change, "change.downloaded", request.user)
     headers = {"Content-Disposition": f'attachment; filename="change-{pk}-revision-{change.revision}{part}.jsonl"'}
     if part:
         return HttpResponse(change_file.spec_text(change), content_type="application/x-ndjson", headers=headers)
