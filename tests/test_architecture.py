@@ -13,6 +13,7 @@ from fleet.cloud.transport import CALL_TIMEOUT, REPLACE_TIMEOUT
 from fleet.engine.batch import LEASE_SECONDS
 from fleet.engine.graph import BY_PERSONS, FINAL, GRAPH, check
 from fleet.engine.results import State
+from fleet.management.install.requirements import RUNTIME, TESTS
 from fleet.worker import TICK_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,10 +67,11 @@ def test_the_queue_has_no_admin() -> None:
 
 
 def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
-    lock = (ROOT / "requirements.txt").read_text()
-    assert not re.search(r"index-url|find-links|https?://", lock)
-    assert lock.count("--hash=sha256:") > 80
-    assert all("==" in line for line in lock.splitlines() if line and line[0] not in " #")
+    for name in (RUNTIME, TESTS):
+        lock = (ROOT / name).read_text()
+        assert not re.search(r"index-url|find-links|https?://", lock)
+        assert lock.count("--hash=sha256:") > 80
+        assert all("==" in line for line in lock.splitlines() if line and line[0] not in " #")
 
 
 def test_every_state_is_reached_and_left() -> None:

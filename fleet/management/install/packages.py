@@ -1,13 +1,15 @@
-"""Install requirements.txt with pip, and say all the while what is done and how long it takes."""
+"""Install requirement files with pip, and say all the while what is done and how long it takes."""
 
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -52,12 +54,16 @@ class Progress:
         self._out.flush()
 
 
-def install(*, python: Path, requirements: Path, names: set[str]) -> None:
-    """Run pip in the environment of `python`; exits with pip's last lines when it fails."""
+def install(*, python: Path, requirements: Sequence[Path], names: set[str]) -> None:
+    """Run pip on these files in the environment of `python`; exits with pip's last lines when it fails.
+
+    `names` are the packages that the files ask for, in the spelling of `plain_name`.
+    """
     progress = Progress(out=sys.stdout, total=len(names))
     command = [
         *(str(python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"),
-        *("--disable-pip-version-check", "--progress-bar", "off", "-r", str(requirements)),
+        *("--disable-pip-version-check", "--progress-bar", "off"),
+        *(part for path in requirements for part in ("-r", str(path))),
     ]
     # Started as a group of its own: Ctrl-C is ours to pass on.
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
@@ -104,6 +110,21 @@ def _follow(pip: "subprocess.Popen[bytes]", *, python: Path, progress: Progress,
                 progress.show(step="fetching", done=len(fetched & names), what=current)
 
 
+def forget(*, python: Path, names: set[str]) -> None:
+    """Remove what says that these packages are installed; the next `install` writes them again, whole.
+
+    For what an interrupted pip left: it would take a package for installed of which only a part is there.
+    """
+    for folder in _metadata(python):
+        if plain_name(folder.name.partition("-")[0]) in names:
+            shutil.rmtree(folder)
+
+
 def _installed(python: Path) -> int:
     """Count the packages that are there, whole."""
-    return sum(1 for _ in python.parent.parent.glob("lib/python*/site-packages/*.dist-info/RECORD"))
+    return sum(1 for folder in _metadata(python) if (folder / "RECORD").exists())
+
+
+def _metadata(python: Path) -> Iterator[Path]:
+    """Yield the folder `<name>-<version>.dist-info` of each package in the environment of `python`."""
+    return python.parent.parent.glob("lib/python*/site-packages/*.dist-info")

