@@ -23,6 +23,7 @@ from fleet.audit.trail import record
 from fleet.lib.text import count
 from fleet.models import AuditEvent, AuditHead, Instance, Role, User
 from fleet.web.shared.htmx import Request, partial, pushed
+from fleet.web.shared.numbers import id_of
 from fleet.web.shared.paging import older
 from fleet.web.shared.scope import covered, has_role, sees_everything, visible_changes
 
@@ -89,12 +90,11 @@ def narrowed(user: User, data: QueryDict) -> tuple[QuerySet[AuditEvent], dict[st
 
 def _about(text: str) -> Q:
     """Return the condition for a machine, a change (`#12`), an event's number, or a request id of the cloud."""
-    number = text.removeprefix("#")
     condition = Q(request_id=text.upper()) | Q(request_id=text)
     machines = Instance.objects.filter(Q(instance_id=text) | Q(name=text) | Q(disk_id=text))
     condition |= Q(instance__in=list(machines.values_list("pk", flat=True)[:50]))
-    if number.isdecimal() and len(number) < 18:
-        condition |= Q(change=int(number)) | Q(number=int(number))
+    if number := id_of(text.removeprefix("#")):
+        condition |= Q(change=number) | Q(number=number)
     return condition
 
 

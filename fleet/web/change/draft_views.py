@@ -30,7 +30,7 @@ from fleet.web.change.draft.places import places_table
 from fleet.web.change.show import answer_refusal, change_or_404
 from fleet.web.shared.forms import fault, validated
 from fleet.web.shared.htmx import Request, redirect_to, wants_partial
-from fleet.web.shared.paging import number_of
+from fleet.web.shared.numbers import ids_of, number_of
 from fleet.web.shared.refusals import STATUS, record_refusal
 from fleet.web.shared.scope import visible_changes, whether_covered
 
@@ -42,7 +42,7 @@ BY_HAND = ("by_hand", "Left out by hand")
 @require_POST
 def new(request: Request) -> HttpResponse:
     """Freeze the machines that were ticked into a new draft."""
-    pks = {int(pk) for pk in request.POST.getlist("instance") if pk.isascii() and pk.isdecimal() and len(pk) < 19}
+    pks = ids_of(request.POST.getlist("instance"))
     now = DatabaseClock().now()
     try:
         change = drafts.create_draft(actor=request.user, instance_pks=pks, now=now)
@@ -255,7 +255,7 @@ def _redisplay(
 def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:
     """Return the machines to leave out, each with code and reason."""
     if typed.getlist("target"):
-        chosen = {int(pk) for pk in typed.getlist("target") if pk.isascii() and pk.isdecimal() and len(pk) < 19}
+        chosen = ids_of(typed.getlist("target"))
         reasons = dict.fromkeys(change.targets.filter(pk__in=chosen).values_list("pk", flat=True), BY_HAND)
     else:
         plan = judge_draft(change=change, wish=wish_of(change), now=now)

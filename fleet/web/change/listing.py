@@ -14,7 +14,7 @@ from fleet.web.change.checking.page import PAGE as CHECKING
 from fleet.web.change.checking.page import checking_context
 from fleet.web.change.show import change_or_404, page_of_state
 from fleet.web.shared.htmx import Request, redirect_to
-from fleet.web.shared.paging import number_of
+from fleet.web.shared.numbers import id_of
 from fleet.web.shared.scope import visible_changes
 from fleet.web.shared.waiting import to_decide, to_review, to_start
 
@@ -51,7 +51,7 @@ def changes(request: Request) -> HttpResponse:
     wanted = request.GET.get("view", "open")
     view = next((one for one in views if one.name == wanted), views[0])
     rows = listing(visible.filter(view.which)).order_by("-pk")
-    before = number_of(request.GET.get("before"), 0)
+    before = id_of(request.GET.get("before"))
     if before:
         rows = rows.filter(pk__lt=before)
     page = list(rows[: SIZE + 1])

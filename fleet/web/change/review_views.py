@@ -20,10 +20,11 @@ from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
 from fleet.models import Change
-from fleet.web.change.review.page import PAGE, decide_context, review_page
+from fleet.web.change.review.page import PAGE, decide_context, machine_of, review_page
 from fleet.web.change.show import answer_refusal, change_or_404
 from fleet.web.shared.htmx import Request, redirect_to, wants_partial
-from fleet.web.shared.paging import Page, number_of
+from fleet.web.shared.numbers import ids_of, number_of
+from fleet.web.shared.paging import Page
 from fleet.web.shared.refusals import STATUS, record_refusal
 
 LISTED = 50
@@ -112,10 +113,10 @@ def withdraw(request: Request, pk: int) -> HttpResponse:
 def comment(request: Request, pk: int) -> HttpResponse:
     """Say something that decides nothing: of the whole, of a group (its key), or of a machine (m and its number)."""
     about = request.POST.get("about", "")
-    machine = about[1:] if about.startswith("m") and about[1:].isascii() and about[1:].isdecimal() else ""
+    machine = machine_of(about)
     given = {
         "group_key": "" if machine else about[:16],
-        "instance_pk": int(machine) if machine and len(machine) < 19 else None,
+        "instance_pk": machine or None,
         "text": request.POST.get("comment", ""),
     }
     return _act(request, pk, acts.comment, "comment on", "", place="#talk", **given)
@@ -124,8 +125,7 @@ def comment(request: Request, pk: int) -> HttpResponse:
 @require_POST
 def remove(request: Request, pk: int) -> HttpResponse:
     """Take machines out of a change that is in review or approved: its approvals stay."""
-    asked = request.POST.getlist("target")
-    targets = [int(one) for one in asked if one.isascii() and one.isdecimal() and len(one) < 19]
+    targets = ids_of(request.POST.getlist("target"))
     said = f"Left out {count(len(targets), 'machine')}. The approvals of others stay."
     reason = request.POST.get("reason", "")
     return _act(request, pk, removing.remove_machines, "remove from", said, target_ids=targets, reason=reason)

@@ -11,9 +11,9 @@ from fleet.changes.drafting.undoing import draft_undo, undoable
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
 from fleet.models import Change, Role, Snapshot
-from fleet.web.change.run.acts import numbers_of
 from fleet.web.shared.htmx import Request, redirect_to
-from fleet.web.shared.paging import number_of, numbered
+from fleet.web.shared.numbers import id_of, ids_of, number_of
+from fleet.web.shared.paging import numbered
 from fleet.web.shared.refusals import STATUS, record_refusal
 from fleet.web.shared.scope import covered, has_role, visible_changes
 
@@ -47,7 +47,7 @@ def undo(request: Request) -> HttpResponse:
 
 def _page(request: Request, change: Change | None, refused: Refused | None) -> HttpResponse:
     rows = _visible(request, change)
-    ticked = frozenset(numbers_of(request.POST, "replacement"))
+    ticked = frozenset(ids_of(request.POST.getlist("replacement")))
     context: dict[str, Any] = {
         "change": change,
         "refused": refused,
@@ -74,15 +74,14 @@ def _visible(request: Request, change: Change | None) -> QuerySet[Snapshot]:
 def _chosen(request: Request, change: Change) -> list[int]:
     if request.POST.get("all"):
         return [pk for pk in _visible(request, change).values_list("replacement_id", flat=True) if pk is not None]
-    return numbers_of(request.POST, "replacement")
+    return ids_of(request.POST.getlist("replacement"))
 
 
 def _change(request: Request) -> Change | None:
     asked = request.POST.get("change") or request.GET.get("change") or ""
     if not asked:
         return None
-    pk = number_of(asked, default=0)
-    found = visible_changes(request.user).filter(pk=pk).first()
+    found = visible_changes(request.user).filter(pk=id_of(asked)).first()
     if found is None:
         raise Http404
     return found

@@ -5,13 +5,14 @@ from urllib.parse import urlsplit
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from fleet.models import Instance
 from fleet.web.frame.context import THEMES
 from fleet.web.shared.htmx import Request
+from fleet.web.shared.numbers import id_of
 from fleet.web.shared.scope import visible_changes, visible_instances
 
 YEAR = 365 * 24 * 3600
@@ -46,12 +47,9 @@ def theme(request: HttpRequest) -> HttpResponse:
 def jump(request: Request) -> HttpResponse:
     """Go to the change `#12`, to the one machine with this id, name or address, or else to the list of what matches."""
     asked = request.GET.get("q", "").strip()
-    number = asked.removeprefix("#")
-    if number.isdecimal() and len(number) < 10 and visible_changes(request.user).filter(pk=int(number)).exists():
-        try:
-            return redirect(reverse("change", args=[int(number)]))
-        except NoReverseMatch:
-            pass
+    number = id_of(asked.removeprefix("#"))
+    if number and visible_changes(request.user).filter(pk=number).exists():
+        return redirect("change", number)
     found: list[Instance] = []
     for field in ("instance_id", "name", "private_ip", "public_ip", "disk_id"):
         found = list(visible_instances(request.user).filter(**{field: asked})[:2]) if asked and not found else found

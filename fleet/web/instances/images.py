@@ -12,7 +12,8 @@ from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Image
 from fleet.web.shared.htmx import Request, partial, pushed
-from fleet.web.shared.paging import Page, number_of
+from fleet.web.shared.numbers import number_of
+from fleet.web.shared.paging import Page
 from fleet.web.shared.scope import grants_of, visible_instances
 
 OWNERS = {"self": "Custom", "system": "Alibaba Cloud", "others": "Shared with us", "marketplace": "Marketplace"}

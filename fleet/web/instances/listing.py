@@ -25,7 +25,8 @@ from fleet.models import Instance, MachineLock, Role, Target, User
 from fleet.web.instances.filters import InstanceFilter
 from fleet.web.instances.selection import Desk, Ticks, asked_of, desk_of
 from fleet.web.shared.htmx import Request, partial, redirect_to, wants_partial
-from fleet.web.shared.paging import SIZES, Page, keyed, number_of, size_of
+from fleet.web.shared.numbers import id_of, number_of
+from fleet.web.shared.paging import SIZES, Page, keyed, size_of
 from fleet.web.shared.refusals import STATUS, record_refusal
 from fleet.web.shared.scope import has_role, visible_instances
 
@@ -189,7 +190,7 @@ def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: in
     rows = matching.select_related("account").annotate(open_change=Subquery(change), locked_by=Subquery(lock))
     step, _, rest = data.get("to", "").partition(":")
     row, _, first = rest.partition(":")
-    anchor = Instance.objects.filter(pk=int(row)).first() if row.isdecimal() and len(row) < 18 else None
+    anchor = Instance.objects.filter(pk=id_of(row)).first()
     size = size_of(data.get("size"))
     return keyed(rows, by=sort, size=size, total=total, step=step, anchor=anchor, first=number_of(first))
 

@@ -17,7 +17,8 @@ from fleet.lib.text import count
 from fleet.models import Instance
 from fleet.web.instances.selection import Desk, desk_of
 from fleet.web.shared.htmx import Request
-from fleet.web.shared.paging import Page, number_of
+from fleet.web.shared.numbers import number_of
+from fleet.web.shared.paging import Page
 from fleet.web.shared.refusals import STATUS
 from fleet.web.shared.scope import covered, has_role, visible_instances
 

@@ -13,6 +13,7 @@ from fleet.models import SavedView
 from fleet.web.instances.filters import query_of
 from fleet.web.instances.selection import uuid_of
 from fleet.web.shared.htmx import Request
+from fleet.web.shared.numbers import id_of
 
 MOST = 50  # views of one person
 
@@ -58,10 +59,7 @@ def _wrong(owner: int, name: str, query: str) -> str:
 
 
 def _delete(request: Request) -> str:
-    pk = request.POST.get("view", "")
-    own = SavedView.objects.filter(
-        owner=request.user, pk=int(pk) if pk.isascii() and pk.isdecimal() and len(pk) < 18 else 0
-    )
+    own = SavedView.objects.filter(owner=request.user, pk=id_of(request.POST.get("view")))
     with transaction.atomic():
         view = own.select_for_update().first()
         if view is not None:

@@ -14,6 +14,7 @@ from django.http import QueryDict
 from fleet.changes.drafting.selection import Asked, seal_of
 from fleet.lib.refused import Refused
 from fleet.models import Instance, SavedView, Selection, User
+from fleet.web.shared.numbers import ids_of
 
 NONE = uuid.UUID(int=0)
 MOST_SHOWN = 1000  # machines that one page can say of
@@ -53,7 +54,7 @@ def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> Asked:
     """Read from a form which machines its page showed, which of them are ticked, and whether all are to be cleared."""
     shown = data.get("shown", "").split(",")[:MOST_SHOWN]
     ticked = data.getlist("instance")[:MOST_SHOWN]
-    return Asked(_pks(shown), _pks(ticked), frozenset(add), clear=data.get("act") == "clear")
+    return Asked(frozenset(ids_of(shown)), frozenset(ids_of(ticked)), frozenset(add), clear=data.get("act") == "clear")
 
 
 def uuid_of(asked: str | None) -> uuid.UUID | None:
@@ -61,10 +62,6 @@ def uuid_of(asked: str | None) -> uuid.UUID | None:
         return uuid.UUID(asked) if asked else None
     except ValueError:
         return None
-
-
-def _pks(texts: Iterable[str]) -> frozenset[int]:
-    return frozenset(int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 18)
 
 
 @dataclass(frozen=True)

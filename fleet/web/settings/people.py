@@ -25,6 +25,7 @@ from fleet.web.frame.sign_in import address_of
 from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, status_of
 from fleet.web.shared.forms import Consequences, Form, fault
 from fleet.web.shared.htmx import Request
+from fleet.web.shared.numbers import id_of
 from fleet.web.shared.refusals import record_refusal
 
 LIST, ONE, CHOOSE = "settings/people.html", "settings/person.html", "frame/choose_password.html"
@@ -136,10 +137,8 @@ def person(request: Request, pk: int) -> HttpResponse:
 def act(request: Request, pk: int, what: str) -> HttpResponse:
     """Take a role away, deactivate, or activate."""
     found = _found(pk)
-    asked = request.POST.get("grant", "")
-    number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 19 else 0
     known: dict[str, tuple[Callable[..., object], str]] = {
-        "revoke": (partial(acts.revoke, grant_id=number), "The role is taken away."),
+        "revoke": (partial(acts.revoke, grant_id=id_of(request.POST.get("grant"))), "The role is taken away."),
         "deactivate": (partial(acts.set_active, active=False), f"{found} cannot sign in any more."),
         "activate": (partial(acts.set_active, active=True), f"{found} can sign in again."),
     }

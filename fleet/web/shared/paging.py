@@ -14,11 +14,6 @@ def size_of(asked: str | None) -> int:
     return next((size for size in SIZES if str(size) == asked), SIZES[0])
 
 
-def number_of(asked: str | None, default: int = 1) -> int:
-    """Return a positive whole number from a request, or `default`."""
-    return max(int(asked), 1) if asked and asked.isdecimal() and len(asked) < 10 else default
-
-
 @dataclass(frozen=True)
 class Page:
     """A page of `rows`; `first` is the number of its first row, counted from 1; `total` None where nobody counted."""

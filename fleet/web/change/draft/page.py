@@ -23,7 +23,8 @@ from fleet.web.change.draft.findings import tell
 from fleet.web.change.draft.form import DraftForm
 from fleet.web.change.draft.images import picker
 from fleet.web.shared.htmx import Request
-from fleet.web.shared.paging import Page, number_of
+from fleet.web.shared.numbers import number_of
+from fleet.web.shared.paging import Page
 
 PAGE = "draft/draft.html"
 LISTED = 50

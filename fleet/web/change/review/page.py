@@ -19,6 +19,7 @@ from fleet.lib.text import count, listed
 from fleet.models import Change, Decision
 from fleet.web.change.review.facts import course_of, facts, kept, steps_of, stop_rules
 from fleet.web.shared.htmx import Request
+from fleet.web.shared.numbers import id_of
 
 PAGE = "review/review.html"
 # Conditions that are not worth a line while they are met: the page says them otherwise, or they are the usual state.
@@ -133,10 +134,15 @@ def _why_off(conditions: list[Requirement], unseen: list[Group]) -> str:
     return lacking[0].words
 
 
+def machine_of(about: str) -> int:
+    """Return the primary key of the machine that a comment is about (`m` and its number), or 0 where it is about none."""
+    return id_of(about[1:]) if about.startswith("m") else 0
+
+
 def _about(request: Request, change: Change) -> tuple[str, str]:
     """Return what a comment is begun on: its value in the form, and for a machine its name (one query)."""
     asked = str(request.POST.get("about", "") or request.GET.get("about", ""))
-    if asked[:1] == "m" and asked[1:].isascii() and asked[1:].isdecimal() and len(asked) < 19:
-        target = change.targets.filter(instance=int(asked[1:])).select_related("instance").first()
+    if machine := machine_of(asked):
+        target = change.targets.filter(instance=machine).select_related("instance").first()
         return (asked, str(target.instance)) if target else ("", "")
     return asked, ""

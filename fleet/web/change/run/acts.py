@@ -16,6 +16,7 @@ from fleet.lib.text import count, moment_utc
 from fleet.models import Change, Retry, User
 from fleet.web.change.run.machines import cluster_of
 from fleet.web.shared.forms import NO_NULL
+from fleet.web.shared.numbers import ids_of
 
 Do = Callable[..., object]
 
@@ -154,22 +155,17 @@ def _object(change: Change, kind: RunActWords, given: QueryDict) -> tuple[dict[s
         ids = list(rows_of(change, cluster).values_list("pk", flat=True))
         return {"cluster": key}, ids, cluster.cause.words
     if kind.on == "machines":
-        row = change.replacements.filter(pk__in=numbers_of(given, "machine")).select_related("instance").first()
+        row = change.replacements.filter(pk__in=ids_of(given.getlist("machine"))).select_related("instance").first()
         if row is None:
             raise Http404
         return {"machine": str(row.pk)}, [row.pk], str(row.instance)
     if kind.on == "retry":
-        ids = numbers_of(given, "retry")
+        ids = ids_of(given.getlist("retry"))
         return {"retry": str(ids[0]) if ids else ""}, ids, ""
     if kind.on == "retries":
-        ids = numbers_of(given, "retry") or list(_retries(change).values_list("pk", flat=True))
+        ids = ids_of(given.getlist("retry")) or list(_retries(change).values_list("pk", flat=True))
         return ({"retry": str(ids[0])} if given.get("retry") and ids else {}), ids, ""
     return {}, [], ""
-
-
-def numbers_of(given: QueryDict, name: str) -> list[int]:
-    """Return the whole numbers that were sent under a name."""
-    return [int(one) for one in given.getlist(name) if one.isascii() and one.isdecimal() and len(one) < 19]
 
 
 def _retries(change: Change) -> Any:

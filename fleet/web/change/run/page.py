@@ -18,7 +18,7 @@ from fleet.web.change.run.machines import MOST_CLUSTERS, buttons_of, cluster_of,
 from fleet.web.change.run.numbers import numbers
 from fleet.web.change.run.waves import ladder, short_name
 from fleet.web.shared.htmx import Request
-from fleet.web.shared.paging import number_of
+from fleet.web.shared.numbers import number_of
 
 PAGE = "run/run.html"
 RETRIES_SHOWN = 5
