@@ -42,7 +42,6 @@ def _database() -> dict[str, object]:
         # No pool: it breaks when django-q2 forks. Health checks replace connections that a restart of PostgreSQL cut.
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        "TEST": {"NAME": "test_fleet"},
     }
 
 

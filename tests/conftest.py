@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -75,24 +76,29 @@ def database_url(guardian: Guardian, session_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(database_url: str, worker_id: str) -> None:
-    """Let pytest-django make its database on our server."""
-    databases.point_django_at(url=database_url, worker=worker_id)
+def django_db_modify_db_settings(database_url: str) -> None:
+    """Let Django connect to our server."""
+    databases.point_django_at(url=database_url)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(
-    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+    testrun_uid: str,
+    worker_id: str,
 ) -> Iterator[None]:
-    """Migrate once, and keep a template of the result before any test has touched it.
+    """Give the process a migrated database, and the run a template of it that no test has touched.
 
     pytest-django's own makes a database only if a collected test bears its mark, which ours that commit do not.
     """
-    with django_db_blocker.unblock():
-        databases.make_test_database()
-    yield
-    with django_db_blocker.unblock():
-        databases.drop_test_databases()
+    with ExitStack() as made:
+        with django_db_blocker.unblock():
+            made.enter_context(databases.migrated_database(run=testrun_uid, worker=worker_id))
+        yield
+        with django_db_blocker.unblock():
+            made.close()
 
 
 @pytest.fixture

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import psycopg
 from django.conf import settings
-from django.db import connection, connections
-from django.test.utils import setup_databases
+from django.core.management import call_command
+from django.db import connections
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fleet.management.postgres.server import EmbeddedPostgres
 from fleet.management.processes.guardian import Guardian
+
+Server: TypeAlias = "psycopg.Connection[tuple[object, ...]]"
+MAKING = 4_720_000  # the number of the advisory lock under which templates are made and dropped
 
 
 @contextmanager
@@ -35,16 +38,11 @@ def database_server(*, folder: Path, guardian: Guardian) -> Iterator[str]:
         server.stop()
 
 
-def point_django_at(*, url: str, worker: str) -> None:
-    """Let Django, whose settings were read before the server had an address, connect to `url`.
-
-    `worker` names the process among those that run tests on the one server: its databases bear that name.
-    """
+def point_django_at(*, url: str) -> None:
+    """Let Django, whose settings were read before the server had an address, connect to `url`."""
     parts = conninfo_to_dict(url)
-    name = parts.pop("dbname", "fleet")
     found = {
-        "NAME": name,
-        "TEST": _described().get("TEST", {}) | {"NAME": f"test_{name}_{worker}"},
+        "NAME": parts.pop("dbname", "fleet"),
         "USER": parts.pop("user", ""),
         "PASSWORD": parts.pop("password", ""),
         "HOST": parts.pop("host", ""),
@@ -57,21 +55,43 @@ def point_django_at(*, url: str, worker: str) -> None:
         each.settings_dict.update(found)
 
 
-def make_test_database() -> None:
-    """Make and migrate the database of the tests that roll back, and keep a fresh copy to make others from."""
-    setup_databases(verbosity=0, interactive=False)
-    connection.close()
-    with _server() as server:
-        drop(name=_template(), server=server)
-        _create(name=_template(), template=_described()["NAME"], server=server)
+@contextmanager
+def migrated_database(*, run: str, worker: str) -> Iterator[None]:
+    """Let Django use a migrated database for the tests that roll back, and drop it afterwards.
+
+    It is a copy of a template, made by the first of the processes of a run that comes here. `run` names the run and
+    `worker` the process: a server that DATABASE_URL names may serve several runs, and outlives them.
+    """
+    before, tests = _described()["NAME"], _described()["TEST"]
+    prefix = f"test_fleet_{run[:12]}_"  # short: PostgreSQL cuts a name off at 63 bytes
+    own, template = f"{prefix}{worker}", f"{prefix}template"
+    with _server() as server, _one_at_a_time(server):
+        if template not in _databases(server, prefix=prefix):
+            _make_template(template, server=server)
+        _copy(template, name=own, server=server)
+    outer, tests["TEMPLATE"] = tests.get("TEMPLATE"), template
+    _switch(own)
+    try:
+        yield
+    finally:
+        tests["TEMPLATE"] = outer
+        _switch(before)
+        with _server() as server, _one_at_a_time(server):
+            drop(name=own, server=server)
+            # The last process of a run takes the template with it.
+            if _databases(server, prefix=prefix) == {template}:
+                drop(name=template, server=server)
 
 
-def drop_test_databases() -> None:
-    """Drop what `make_test_database` made: DATABASE_URL may name a server that outlives the tests."""
+def _make_template(name: str, *, server: Server) -> None:
+    # Under its name only when it is whole: whoever makes it may be killed.
+    partial = f"{name}_partial"
+    drop(name=partial, server=server)
+    server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(partial)))
+    _switch(partial)
+    call_command("migrate", verbosity=0)
     connections.close_all()
-    with _server() as server:
-        for name in (_template(), _described()["NAME"]):
-            drop(name=name, server=server)
+    server.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(partial), sql.Identifier(name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +110,7 @@ def committed_database() -> Iterator[CommittedDatabase]:
     """
     name = f"test_fleet_{secrets.token_hex(6)}"
     with _server() as server:
-        _create(name=name, template=_template(), server=server)
+        _copy(_described()["TEST"]["TEMPLATE"], name=name, server=server)
     before, outside = _described()["NAME"], os.environ.get("DATABASE_URL")
     url = _address(database=name)
     _switch(name)
@@ -107,7 +127,7 @@ def committed_database() -> Iterator[CommittedDatabase]:
             drop(name=name, server=server)
 
 
-def drop(*, name: str, server: "psycopg.Connection[tuple[object, ...]]") -> None:
+def drop(*, name: str, server: Server) -> None:
     """Drop a database, with the sessions that are still in it (threads of a server that has ended)."""
     server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -117,11 +137,20 @@ def _described() -> dict[str, Any]:
     return cast("dict[str, Any]", settings.DATABASES["default"])
 
 
-def _template() -> str:
-    return f"{_described()['TEST']['NAME']}_template"
+def _databases(server: Server, *, prefix: str) -> set[str]:
+    rows = server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+    return {str(name) for (name,) in rows}
 
 
-def _create(*, name: str, template: str, server: "psycopg.Connection[tuple[object, ...]]") -> None:
+@contextmanager
+def _one_at_a_time(server: Server) -> Iterator[None]:
+    # Held by the connection: it is free again if this process is killed.
+    server.execute("SELECT pg_advisory_lock(%s)", [MAKING])
+    yield
+    server.execute("SELECT pg_advisory_unlock(%s)", [MAKING])
+
+
+def _copy(template: str, *, name: str, server: Server) -> None:
     # Autovacuum may look into the template at this very moment; it leaves by itself.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
     end = time.monotonic() + 10
@@ -144,7 +173,7 @@ def _switch(name: str) -> None:
 
 
 @contextmanager
-def _server() -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+def _server() -> Iterator[Server]:
     with psycopg.connect(_address(database="postgres"), autocommit=True) as server:
         yield server
 

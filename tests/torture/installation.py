@@ -124,7 +124,7 @@ def installed(*, folder: Path, guardian: Guardian) -> Iterator[Installation]:
     try:
         url = server.start()
         connections.close_all()
-        databases.point_django_at(url=url, worker="")
+        databases.point_django_at(url=url)
         os.environ["DATABASE_URL"] = url
         call_command("migrate", verbosity=0)
         installation = Installation(folder=folder, guardian=guardian, server=server, url=url)

@@ -6,9 +6,10 @@ import threading
 import psycopg
 import pytest
 from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from fleet.models import Heartbeat
-from tests.support.databases import CommittedDatabase
+from tests.support.databases import CommittedDatabase, migrated_database
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])
@@ -36,7 +37,34 @@ def test_threads_see_the_same_database(committed_db: CommittedDatabase) -> None:
     assert seen == [1]
 
 
+def _databases_of(run: str) -> dict[str, int]:
+    """Return the databases of a run: names, and the numbers that PostgreSQL gave them as they were made."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        found = other.execute("SELECT datname, oid FROM pg_database WHERE datname LIKE %s", [f"test_fleet_{run}_%"])
+        return dict(found.fetchall())
+
+
 @pytest.mark.django_db
-def test_rolled_back_tests_use_the_migrated_database_of_their_process(worker_id: str) -> None:
-    assert connection.settings_dict["NAME"] == f"test_fleet_{worker_id}"
+def test_rolled_back_tests_use_the_migrated_database_of_their_process(testrun_uid: str, worker_id: str) -> None:
+    assert connection.settings_dict["NAME"] == f"test_fleet_{testrun_uid[:12]}_{worker_id}"
     assert not Heartbeat.objects.exists()
+
+
+def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    template, copies = "test_fleet_another_template", {"test_fleet_another_a", "test_fleet_another_b"}
+    begun = connection.settings_dict["NAME"]
+
+    with django_db_blocker.unblock():
+        with migrated_database(run="another", worker="a"):
+            made = _databases_of("another")[template]
+            with migrated_database(run="another", worker="b"):
+                assert connection.settings_dict["NAME"] == "test_fleet_another_b"
+                assert not Heartbeat.objects.exists()
+                assert _databases_of("another").keys() == {template, *copies}
+                assert _databases_of("another")[template] == made
+            assert _databases_of("another").keys() == {template, "test_fleet_another_a"}
+        assert not _databases_of("another")
+
+    assert connection.settings_dict["NAME"] == begun
