@@ -26,10 +26,9 @@ def here(db: None) -> World:
 
 
 def calendar(
-    name: str = "Year's end", *, opens: bool = True, start: float = -1, end: float = 1, **fields: object
+    name: str = "Year's end", *, opens: bool = True, start: float = -1, end: float = 1, repeats: str = "", **fields: Any
 ) -> Calendar:
     """Return a calendar with one entry, from `start` to `end` in hours from noon; `opens`: open by default."""
-    repeats = str(fields.pop("repeats", ""))
     made = Calendar.objects.create(name=name, open_by_default=opens, **fields)
     made.entries.create(title="Quiet", starts_at=NOON + start * HOUR, ends_at=NOON + end * HOUR, repeats=repeats)
     return made
