@@ -80,10 +80,12 @@ def instances(request: Request) -> HttpResponse:
     page = _page(matching, data=data, sort=sort, total=total, now=desk.now)
     address = _address(narrowed, data=data, sort=sort, page=page, ticks=ticks)
     if posted and not ticks.refused:
-        if data.get("act") in ("change", "lock") and (answer := _go_on(request, data, ticks, desk.now)):
-            if not isinstance(answer, Refused):
-                return answer
-            ticks = replace(ticks, refused=answer)
+        if data.get("act") in ("change", "lock"):
+            try:
+                return _go_on(request, data, ticks, desk.now)
+            except Refused as refused:
+                record_refusal(request, refused, act="draft a change")
+                ticks = replace(ticks, refused=refused)
         elif not wants_partial(request):
             if ticks.said:
                 messages.info(request, ticks.said, extra_tags="run")
@@ -164,17 +166,13 @@ def _ticks(
     return Ticks(desk.id, now.after, misses, stop, said)
 
 
-def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> HttpResponse | Refused:
-    """Take the selection to a draft, or to the page of locks."""
+def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> HttpResponse:
+    """Take the selection to a draft, or to the page of locks; raise Refused where neither can be."""
     if data.get("act") == "lock":
         if not ticks.picked:
-            return Refused("No machine is selected. Tick the machines to lock, then press again.")
+            raise Refused("No machine is selected. Tick the machines to lock, then press again.")
         return redirect_to(request, f"{reverse('locks')}?{urlencode({'selection': str(ticks.id)})}")
-    try:
-        change = draft_of(actor=request.user, instance_pks=ticks.picked, misses=misses_of(ticks.id), now=now)
-    except Refused as refused:
-        record_refusal(request, refused, act="draft a change")
-        return refused
+    change = draft_of(actor=request.user, instance_pks=ticks.picked, misses=misses_of(ticks.id), now=now)
     return redirect_to(request, "draft", change.pk)
 
 

@@ -7,17 +7,15 @@ from typing import Any
 from django import forms
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpResponse
-from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import accounts as acts
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
 from fleet.lib.secret import Secret
 from fleet.models import Account
 from fleet.web.frame.context import is_late
-from fleet.web.settings.page import carry_out, page, status_of
+from fleet.web.settings.page import carry_out, go_to, page
 from fleet.web.shared.forms import Form, WholeNumber
 from fleet.web.shared.htmx import Request
 
@@ -51,7 +49,7 @@ class AccountForm(Form):
         help_text="In each region. The provider allows 200; leave some for others.",
     )
 
-    def wish(self) -> acts.AccountInput:
+    def as_input(self) -> acts.AccountInput:
         typed = self.cleaned_data
         return acts.AccountInput(
             name=typed["name"],
@@ -92,54 +90,42 @@ class NewAccountForm(AccountForm, KeyForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 def accounts(request: Request) -> HttpResponse:
     """List the accounts; add one."""
-    form, refused = NewAccountForm(request.POST or None), None
+    form, answer = NewAccountForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
             "add an account",
-            lambda: acts.add_account(actor=request.user, wish=form.wish(), **form.key()),
+            lambda: acts.add_account(actor=request.user, wish=form.as_input(), **form.key()),
             "The account is added, in observe. Its machines are being read.",
-            to=reverse("accounts"),
             form=form,
+            then=go_to(request, "accounts"),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    context = {"form": form, "refused": _loud(refused), "accounts": list(_rows().order_by("name"))}
-    return page(request, LIST, context, status=status_of(refused, form))
+    if answer:
+        return answer
+    return page(request, LIST, {"form": form, "accounts": list(_rows().order_by("name"))}, form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: Request, pk: int) -> HttpResponse:
     """Show one account: what it may do, how fresh it is; POST changes what is known of it."""
-    found = _found(pk)
-    initial = {name: getattr(found, name) for name in ("name", "edition", "endpoint", "replace_quota")}
-    form = AccountForm(request.POST or None, initial=initial | {"regions": " ".join(found.regions)})
-    refused = None
+    form, answer = AccountForm(request.POST or None, initial=_initial(_account_or_404(pk))), None
     if request.method == "POST" and form.is_valid():
-        answer = _done(
-            request, pk, "change an account", partial(acts.change_account, wish=form.wish()), "Saved.", form=form
-        )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, pk, form=form, refused=refused)
+        change = partial(acts.change_account, wish=form.as_input())
+        answer = _carry_out(request, pk, "change an account", change, "Saved.", form)
+    return answer or _page(request, pk, form=form)
 
 
 @sensitive_post_parameters("access_key_secret")
 @require_POST
 def credential(request: Request, pk: int) -> HttpResponse:
     """Replace the access key."""
-    _found(pk)
-    form, refused = KeyForm(request.POST), None
+    _account_or_404(pk)
+    form, answer = KeyForm(request.POST), None
     if form.is_valid():
         replace = partial(acts.replace_credential, now=DatabaseClock().now(), **form.key())
         said = "The new key is sealed and the old one destroyed. The account is in observe."
-        answer = _done(request, pk, "replace the credential of an account", replace, said, form=form)
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, pk, key=form, refused=refused)
+        answer = _carry_out(request, pk, "replace the credential of an account", replace, said, form)
+    return answer or _page(request, pk, key=form)
 
 
 @require_POST
@@ -156,54 +142,46 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     }
     if what not in known:
         raise Http404
-    _found(pk)
     do, said = known[what]
-    answer = _done(request, pk, "change what an account may do", do, said)
-    return answer if isinstance(answer, HttpResponse) else _page(request, pk, refused=answer)
+    form = AccountForm(initial=_initial(_account_or_404(pk)))
+    return _carry_out(request, pk, "change what an account may do", do, said, form) or _page(request, pk, form=form)
 
 
-def _done(
-    request: Request, pk: int, what: str, do: Callable[..., object], said: str, form: Form | None = None
-) -> HttpResponse | Refused:
-    to = reverse("account", args=[pk])
-    return carry_out(request, what, lambda: do(actor=request.user, account_id=pk), said, to=to, form=form)
+def _carry_out(
+    request: Request, pk: int, act: str, do: Callable[..., object], said: str, form: Form
+) -> HttpResponse | None:
+    """Carry out an act on one account, and go to its page."""
+    then = go_to(request, "account", pk)
+    return carry_out(request, act, lambda: do(actor=request.user, account_id=pk), said, form=form, then=then)
 
 
-def _page(
-    request: Request,
-    pk: int,
-    *,
-    form: AccountForm | None = None,
-    key: KeyForm | None = None,
-    refused: Refused | None = None,
-) -> HttpResponse:
-    found = _found(pk)
+def _page(request: Request, pk: int, *, form: AccountForm | None = None, key: KeyForm | None = None) -> HttpResponse:
+    found = _account_or_404(pk)
     now = DatabaseClock().now()
     mirrors = {mirror.region: mirror for mirror in found.mirrors.all()}
-    initial = {name: getattr(found, name) for name in ("name", "edition", "endpoint", "replace_quota")}
     regions = [(region, mirrors.get(region)) for region in found.regions]
+    form, key = form or AccountForm(initial=_initial(found)), key or KeyForm()
     context = {
         "account": found,
-        "form": form or AccountForm(initial=initial | {"regions": " ".join(found.regions)}),
-        "key": key or KeyForm(),
+        "form": form,
+        "key": key,
         "keeper": acts.may_keep(request.user, found),
         "lifting": acts.lifting_asked(found),
         "regions": [
             (region, mirror, is_late(now, mirror.synced_at, mirror.instances) if mirror else True)
             for region, mirror in regions
         ],
-        "refused": _loud(refused),
         "now": now,
     }
-    return page(request, ONE, context, status=status_of(refused, key or form))
+    return page(request, ONE, context, form, key)
 
 
-def _loud(refused: Refused | None) -> Refused | None:
-    """Return the refusal unless it stands under a field already."""
-    return refused if refused and (refused.kind != "wrong" or not refused.field) else None
+def _initial(account: Account) -> dict[str, Any]:
+    names = ("name", "edition", "endpoint", "replace_quota")
+    return {name: getattr(account, name) for name in names} | {"regions": " ".join(account.regions)}
 
 
-def _found(pk: int) -> Account:
+def _account_or_404(pk: int) -> Account:
     found: Account | None = _rows().prefetch_related("mirrors").filter(pk=pk).first()
     if found is None:
         raise Http404

@@ -4,13 +4,11 @@ from typing import Any
 
 from django import forms
 from django.http import Http404, HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import approval_rules as acts
-from fleet.lib.refused import Refused
 from fleet.models import QuorumRule
-from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, status_of
+from fleet.web.settings.page import account_field, carry_out, chosen_account, go_to, offer_scope, page
 from fleet.web.shared.forms import Form, WholeNumber
 from fleet.web.shared.htmx import Request
 
@@ -38,7 +36,7 @@ class RuleForm(Form):
         super().__init__(*args, **kwargs)
         offer_scope(self)
 
-    def wish(self) -> acts.RuleInput:
+    def as_input(self) -> acts.RuleInput:
         typed = {name: value for name, value in self.cleaned_data.items() if name != "account"}
         return acts.RuleInput(**typed, account_id=chosen_account(self))
 
@@ -46,51 +44,49 @@ class RuleForm(Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def rules(request: Request, pk: int | None = None) -> HttpResponse:
     """List the rules; add one, or with its number change one."""
-    kept = None if pk is None else QuorumRule.objects.filter(pk=pk).first()
-    if pk is not None and kept is None:
+    rule = None if pk is None else QuorumRule.objects.filter(pk=pk).first()
+    if pk is not None and rule is None:
         raise Http404
-    form, refused = RuleForm(request.POST or None, initial=_initial(kept)), None
+    form, answer = RuleForm(request.POST or None, initial=_initial(rule)), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
             "change a rule of approval",
-            lambda: acts.save_rule(actor=request.user, rule_id=pk, wish=form.wish()),
+            lambda: acts.save_rule(actor=request.user, rule_id=pk, wish=form.as_input()),
             "The rule holds for what is checked from now on.",
-            to=reverse("settings-quorum"),
             form=form,
+            then=go_to(request, "settings-quorum"),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, form, kept, refused)
+    return answer or _page(request, form, rule)
 
 
 @require_POST
 def remove(request: Request, pk: int) -> HttpResponse:
     """Remove a rule."""
+    form = RuleForm(initial=_initial(None))
     answer = carry_out(
         request,
         "remove a rule of approval",
         lambda: acts.remove_rule(actor=request.user, rule_id=pk),
         "The rule is removed.",
-        to=reverse("settings-quorum"),
+        form=form,
+        then=go_to(request, "settings-quorum"),
     )
-    return answer if isinstance(answer, HttpResponse) else _page(request, RuleForm(), None, answer)
+    return answer or _page(request, form, None)
 
 
-def _page(request: Request, form: RuleForm, kept: QuorumRule | None, refused: Refused | None) -> HttpResponse:
+def _page(request: Request, form: RuleForm, rule: QuorumRule | None) -> HttpResponse:
     rows = QuorumRule.objects.select_related("account").order_by("-approvals", "name")
     context = {
         "form": form,
-        "editing": kept,
-        "refused": refused if refused and refused.kind != "wrong" else None,
+        "editing": rule,
         "rules": [(row, acts.conditions(row)) for row in rows],
     }
-    return page(request, PAGE, context, status=status_of(refused, form))
+    return page(request, PAGE, context, form)
 
 
-def _initial(kept: QuorumRule | None) -> dict[str, Any]:
-    if kept is None:
+def _initial(rule: QuorumRule | None) -> dict[str, Any]:
+    if rule is None:
         return {"approvals": 2}
     names = [name for name in RuleForm.base_fields if name != "account"]
-    return {name: getattr(kept, name) for name in names} | {"account": str(kept.account_id or "")}
+    return {name: getattr(rule, name) for name in names} | {"account": str(rule.account_id or "")}

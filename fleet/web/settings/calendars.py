@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.http import Http404, HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import calendars as acts
@@ -13,9 +12,8 @@ from fleet.administration.authority import scope_words
 from fleet.guards.calendars import times_of, zone_of
 from fleet.guards.spans import next_change, next_opening, state_at
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
 from fleet.models import Calendar, CalendarEntry
-from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, region_field, status_of
+from fleet.web.settings.page import account_field, carry_out, chosen_account, go_to, offer_scope, page, region_field
 from fleet.web.shared.forms import Consequences, Form
 from fleet.web.shared.htmx import Request
 
@@ -54,17 +52,17 @@ class CalendarForm(Form):
     )
     active = forms.BooleanField(label="In force", required=False, initial=True)
 
-    def __init__(self, *args: Any, kept: Calendar | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, calendar: Calendar | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer_scope(self)
-        if kept is not None:
+        if calendar is not None:
             del self.fields["kind"]
-            if kept.open_by_default:
+            if calendar.open_by_default:
                 del self.fields["required"]
         else:
             del self.fields["active"]
 
-    def wish(self) -> acts.CalendarInput:
+    def as_input(self) -> acts.CalendarInput:
         typed = self.cleaned_data
         return acts.CalendarInput(
             name=typed["name"],
@@ -94,7 +92,7 @@ class EntryForm(Form):
             field.widget = forms.DateTimeInput(format=MOMENT, attrs={"type": "datetime-local", **field.widget.attrs})
             field.error_messages["invalid"] = "This is no date with a time. Enter one such as 2026-11-30 22:00."
 
-    def wish(self) -> acts.EntryWish:
+    def as_input(self) -> acts.EntryWish:
         typed = self.cleaned_data
         # Django has read them as UTC: what was typed are hours on the wall, and the use case gives them their zone.
         walls = {name: typed[name] and typed[name].replace(tzinfo=None) for name in ("starts_at", "ends_at", "until")}
@@ -104,164 +102,154 @@ class EntryForm(Form):
 @require_http_methods(GET_OR_POST)
 def calendars(request: Request) -> HttpResponse:
     """List the calendars with their state now and what comes next; add one."""
-    form, refused = CalendarForm(request.POST or None, auto_id="new_%s"), None
+    form, answer = CalendarForm(request.POST or None, auto_id="new_%s"), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
             "add a calendar",
-            lambda: acts.save_calendar(actor=request.user, calendar_id=None, wish=form.wish()),
+            lambda: acts.save_calendar(actor=request.user, calendar_id=None, wish=form.as_input()),
             "The calendar is added. Now give it entries.",
-            to=reverse("settings-calendars"),
             form=form,
+            then=go_to(request, "settings-calendars"),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
+    if answer:
+        return answer
     now = DatabaseClock().now()
     rows = Calendar.objects.select_related("account").prefetch_related("entries").order_by("-open_by_default", "name")
-    context = {"form": form, "refused": _said(refused), "calendars": [_shown(row, now) for row in rows], "now": now}
-    return page(request, LIST, context, status=status_of(refused, form))
+    context = {"form": form, "calendars": [_summary(row, now) for row in rows], "now": now}
+    return page(request, LIST, context, form)
 
 
 @require_http_methods(GET_OR_POST)
 def calendar(request: Request, pk: int) -> HttpResponse:
     """Show one calendar with the forms that change it and add to it; change it."""
-    kept = _found(pk)
-    form, refused = CalendarForm(request.POST or None, kept=kept, initial=_initial(kept)), None
+    calendar = _calendar_or_404(pk)
+    form, answer = CalendarForm(request.POST or None, calendar=calendar, initial=_initial(calendar)), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
             "change a calendar",
-            lambda: acts.save_calendar(actor=request.user, calendar_id=pk, wish=form.wish()),
+            lambda: acts.save_calendar(actor=request.user, calendar_id=pk, wish=form.as_input()),
             "The calendar is changed.",
-            to=reverse("settings-calendar", args=[pk]),
             form=form,
+            then=go_to(request, "settings-calendar", pk),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _detail(request, kept, form=form, refused=refused)
+    return answer or _detail(request, calendar, form=form)
 
 
 @require_POST
 def remove(request: Request, pk: int) -> HttpResponse:
     """Remove a calendar."""
-    kept = _found(pk)
+    calendar = _calendar_or_404(pk)
+    form = CalendarForm(calendar=calendar, initial=_initial(calendar))
     answer = carry_out(
         request,
         "remove a calendar",
         lambda: acts.remove_calendar(actor=request.user, calendar_id=pk),
-        f"{kept} is removed.",
-        to=reverse("settings-calendars"),
+        f"{calendar} is removed.",
+        form=form,
+        then=go_to(request, "settings-calendars"),
     )
-    return answer if isinstance(answer, HttpResponse) else _detail(request, kept, refused=answer)
+    return answer or _detail(request, calendar, form=form)
 
 
 @require_http_methods(GET_OR_POST)
 def entry(request: Request, pk: int, entry: int | None = None) -> HttpResponse:
     """Add an entry to a calendar, or show one to change it, and change it."""
-    kept = _found(pk)
-    row = None if entry is None else next((one for one in kept.entries.all() if one.pk == entry), None)
+    calendar, answer = _calendar_or_404(pk), None
+    row = None if entry is None else next((row for row in calendar.entries.all() if row.pk == entry), None)
     if entry is not None and row is None:
         raise Http404
-    form = EntryForm(request.POST or None, initial=_entry_initial(kept, row), auto_id="entry_%s")
-    refused = None
+    form = EntryForm(request.POST or None, initial=_entry_initial(calendar, row), auto_id="entry_%s")
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
             "change a calendar",
-            lambda: acts.save_entry(actor=request.user, calendar_id=pk, entry_id=entry, wish=form.wish()),
+            lambda: acts.save_entry(actor=request.user, calendar_id=pk, entry_id=entry, wish=form.as_input()),
             "The calendar has the entry now.",
-            to=reverse("settings-calendar", args=[pk]),
             form=form,
+            then=go_to(request, "settings-calendar", pk),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _detail(request, kept, entry_form=form, editing=row, refused=refused)
+    return answer or _detail(request, calendar, entry_form=form, editing=row)
 
 
 @require_POST
 def remove_entry(request: Request, pk: int, entry: int) -> HttpResponse:
     """Take an entry out of a calendar."""
-    kept = _found(pk)
+    calendar = _calendar_or_404(pk)
+    form = EntryForm(initial=_entry_initial(calendar, None), auto_id="entry_%s")
     answer = carry_out(
         request,
         "change a calendar",
         lambda: acts.remove_entry(actor=request.user, calendar_id=pk, entry_id=entry),
         "The entry is removed.",
-        to=reverse("settings-calendar", args=[pk]),
+        form=form,
+        then=go_to(request, "settings-calendar", pk),
     )
-    return answer if isinstance(answer, HttpResponse) else _detail(request, kept, refused=answer)
+    return answer or _detail(request, calendar, entry_form=form)
 
 
 def _detail(
     request: Request,
-    kept: Calendar,
+    calendar: Calendar,
     *,
     form: CalendarForm | None = None,
     entry_form: EntryForm | None = None,
     editing: CalendarEntry | None = None,
-    refused: Refused | None = None,
 ) -> HttpResponse:
     now = DatabaseClock().now()
+    form = form or CalendarForm(calendar=calendar, initial=_initial(calendar))
+    entry_form = entry_form or EntryForm(initial=_entry_initial(calendar, None), auto_id="entry_%s")
     context = {
-        "one": _shown(kept, now),
-        "form": form or CalendarForm(kept=kept, initial=_initial(kept)),
-        "entry_form": entry_form or EntryForm(initial=_entry_initial(kept, None), auto_id="entry_%s"),
+        "one": _summary(calendar, now),
+        "form": form,
+        "entry_form": entry_form,
         "editing": editing,
-        "refused": _said(refused),
         "now": now,
     }
-    bound = form if form is not None and form.is_bound else entry_form
-    return page(request, DETAIL, context, status=status_of(refused, bound))
+    return page(request, DETAIL, context, form, entry_form)
 
 
-def _said(refused: Refused | None) -> Refused | None:
-    """Return a refusal that is not said under a field already."""
-    return refused if refused and refused.kind != "wrong" else None
-
-
-def _found(pk: int) -> Calendar:
+def _calendar_or_404(pk: int) -> Calendar:
     found = Calendar.objects.select_related("account").prefetch_related("entries").filter(pk=pk).first()
     if found is None:
         raise Http404
     return found
 
 
-def _initial(kept: Calendar) -> dict[str, Any]:
+def _initial(calendar: Calendar) -> dict[str, Any]:
     names = ("name", "region", "environment", "time_zone", "required", "active")
-    return {name: getattr(kept, name) for name in names} | {"account": str(kept.account_id or "")}
+    return {name: getattr(calendar, name) for name in names} | {"account": str(calendar.account_id or "")}
 
 
-def _entry_initial(kept: Calendar, row: CalendarEntry | None) -> dict[str, Any]:
+def _entry_initial(calendar: Calendar, row: CalendarEntry | None) -> dict[str, Any]:
     if row is None:
         return {}
-    walls = {name: _wall(kept, getattr(row, name)) for name in ("starts_at", "ends_at", "until")}
+    walls = {name: _wall(calendar, getattr(row, name)) for name in ("starts_at", "ends_at", "until")}
     return {"title": row.title, "repeats": row.repeats} | walls
 
 
-def _wall(kept: Calendar, when: datetime | None) -> datetime | None:
+def _wall(calendar: Calendar, when: datetime | None) -> datetime | None:
     """Return a moment as the clocks of the calendar's zone show it, without the zone."""
     try:
-        return when.astimezone(zone_of(kept.time_zone)).replace(tzinfo=None) if when else None
+        return when.astimezone(zone_of(calendar.time_zone)).replace(tzinfo=None) if when else None
     except ValueError:
         return when
 
 
-def _shown(kept: Calendar, now: datetime) -> dict[str, Any]:
+def _summary(calendar: Calendar, now: datetime) -> dict[str, Any]:
     """Return a calendar as the pages show it, with its state now and what comes next."""
-    shown: dict[str, Any] = {
-        "calendar": kept,
-        "where": scope_words(kept.account, kept.region, kept.environment),
+    summary: dict[str, Any] = {
+        "calendar": calendar,
+        "where": scope_words(calendar.account, calendar.region, calendar.environment),
         "entries": [
-            (row, _wall(kept, row.starts_at), _wall(kept, row.ends_at), _wall(kept, row.until))
-            for row in sorted(kept.entries.all(), key=lambda row: row.starts_at)
+            (row, _wall(calendar, row.starts_at), _wall(calendar, row.ends_at), _wall(calendar, row.until))
+            for row in sorted(calendar.entries.all(), key=lambda row: row.starts_at)
         ],
     }
     try:
-        times = times_of(kept)
+        times = times_of(calendar)
     except ValueError as error:
-        return shown | {"fault": str(error)}
+        return summary | {"fault": str(error)}
     is_open = state_at(times, now)
-    return shown | {"open": is_open, "next": next_change(times, now) if is_open else next_opening(times, now)}
+    return summary | {"open": is_open, "next": next_change(times, now) if is_open else next_opening(times, now)}

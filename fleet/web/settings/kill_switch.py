@@ -4,15 +4,13 @@ from typing import Any
 
 from django import forms
 from django.http import HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration.kill_switch import lift, may_lift, may_press, press
 from fleet.guards.kill_switch import presses, scope_words
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
 from fleet.models import KillSwitch
-from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, region_field, status_of
+from fleet.web.settings.page import account_field, carry_out, chosen_account, go_to, offer_scope, page, region_field
 from fleet.web.shared.forms import Form, fault
 from fleet.web.shared.htmx import Request
 
@@ -60,7 +58,7 @@ def _typed(value: str, word: str) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def kill(request: Request) -> HttpResponse:
     """Show what is stopped and by whom; press."""
-    form, refused = PressForm(request.POST or None), None
+    form, answer = PressForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
             request,
@@ -73,19 +71,16 @@ def kill(request: Request) -> HttpResponse:
                 now=DatabaseClock().now(),
             ),
             "The kill switch is on. Nothing irreversible is sent there from now on.",
-            to=reverse("settings-kill"),
             form=form,
+            then=go_to(request, "settings-kill"),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, form=form, refused=refused)
+    return answer or _page(request, form)
 
 
 @require_POST
 def lifted(request: Request, pk: int) -> HttpResponse:
     """Lift one press."""
-    form, refused = LiftForm(request.POST, auto_id=f"lift_{pk}_%s"), None
+    form, answer = LiftForm(request.POST, auto_id=f"lift_{pk}_%s"), None
     if form.is_valid():
         answer = carry_out(
             request,
@@ -94,34 +89,28 @@ def lifted(request: Request, pk: int) -> HttpResponse:
                 actor=request.user, press_id=pk, reason=form.cleaned_data["reason"], now=DatabaseClock().now()
             ),
             "The kill switch is off there. What waited goes on.",
-            to=reverse("settings-kill"),
             form=form,
+            then=go_to(request, "settings-kill"),
         )
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, lifting=(pk, form), refused=refused)
+    return answer or _page(request, lift_form=form, lifting=pk)
 
 
 def _page(
-    request: Request,
-    *,
-    form: PressForm | None = None,
-    lifting: tuple[int, LiftForm] | None = None,
-    refused: Refused | None = None,
+    request: Request, form: PressForm | None = None, *, lift_form: LiftForm | None = None, lifting: int = 0
 ) -> HttpResponse:
-    def form_of(one: KillSwitch) -> LiftForm | None:
-        if not may_lift(request.user, one):
+    """Render the page; `lift_form` is what was sent to lift the press with the primary key `lifting`."""
+
+    def form_of(pressed: KillSwitch) -> LiftForm | None:
+        if not may_lift(request.user, pressed):
             return None
-        return lifting[1] if lifting and lifting[0] == one.pk else LiftForm(auto_id=f"lift_{one.pk}_%s")
+        return lift_form if lift_form and pressed.pk == lifting else LiftForm(auto_id=f"lift_{pressed.pk}_%s")
 
     earlier = KillSwitch.objects.filter(lifted_at__isnull=False).select_related("account", "pressed_by", "lifted_by")
+    form = form or PressForm()
     context = {
-        "form": form or PressForm(),
+        "form": form,
         "may_press": may_press(request.user),
-        "presses": [(one, scope_words(one), form_of(one)) for one in presses()],
-        "earlier": [(one, scope_words(one)) for one in earlier.order_by("-lifted_at")[:EARLIER]],
-        "refused": refused if refused and refused.kind != "wrong" else None,
+        "presses": [(pressed, scope_words(pressed), form_of(pressed)) for pressed in presses()],
+        "earlier": [(pressed, scope_words(pressed)) for pressed in earlier.order_by("-lifted_at")[:EARLIER]],
     }
-    bound = lifting[1] if lifting else form
-    return page(request, PAGE, context, status=status_of(refused, bound))
+    return page(request, PAGE, context, lift_form or form)

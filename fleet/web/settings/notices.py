@@ -1,22 +1,20 @@
 """Settings: who is told of what, by webhook and by e-mail, and how the messages fared."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
-from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import webhooks as acts
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
+from fleet.lib.secret import Secret
 from fleet.models import Delivery, Webhook
 from fleet.notices.composing import EVENTS
-from fleet.web.settings.page import carry_out, page, status_of
+from fleet.web.settings.page import carry_out, go_to, page
 from fleet.web.shared.forms import Consequences, Form
 from fleet.web.shared.htmx import Request
 
@@ -54,25 +52,19 @@ class WebhookForm(Form):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@sensitive_variables("secret")
 def notices(request: Request) -> HttpResponse:
     """Show webhooks, e-mail and the latest messages; add a webhook, whose secret is shown in this answer alone."""
-    form, refused = WebhookForm(request.POST or None), None
+    form, answer = WebhookForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():
-        made: list[Any] = []
         answer = carry_out(
             request,
             "add a webhook",
-            lambda: made.extend(acts.add_webhook(actor=request.user, **form.cleaned_data)),
+            lambda: acts.add_webhook(actor=request.user, **form.cleaned_data),
             "The webhook is added.",
-            to=reverse("settings-notices"),
             form=form,
+            then=lambda made: _page(request, WebhookForm(), *made),
         )
-        if isinstance(answer, HttpResponse):
-            webhook, secret = made
-            return _page(request, WebhookForm(), made=webhook, secret=secret.reveal())
-        refused = answer
-    return _page(request, form, refused=refused)
+    return answer or _page(request, form)
 
 
 @require_POST
@@ -90,8 +82,9 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     if what not in acts_by_name:
         raise Http404
     do, said = acts_by_name[what]
-    answer = carry_out(request, f"{what} a webhook", do, said, to=reverse("settings-notices"))
-    return answer if isinstance(answer, HttpResponse) else _page(request, WebhookForm(), refused=answer)
+    form = WebhookForm()
+    then = go_to(request, "settings-notices")
+    return carry_out(request, f"{what} a webhook", do, said, form=form, then=then) or _page(request, form)
 
 
 @require_POST
@@ -99,20 +92,23 @@ def mail(request: Request) -> HttpResponse:
     """Switch one's own e-mail on or off."""
     on = request.POST.get("on") == "yes"
     said = f"E-mail is {'on' if on else 'off'} for you."
+    form = WebhookForm()
     answer = carry_out(
-        request, "switch e-mail", lambda: acts.set_mail(actor=request.user, on=on), said, to=reverse("settings-notices")
+        request,
+        "switch e-mail",
+        lambda: acts.set_mail(actor=request.user, on=on),
+        said,
+        form=form,
+        then=go_to(request, "settings-notices"),
     )
-    return answer if isinstance(answer, HttpResponse) else _page(request, WebhookForm(), refused=answer)
+    return answer or _page(request, form)
 
 
+@sensitive_variables("context")  # it holds the secret, which no report of an error may show
 def _page(
-    request: Request,
-    form: WebhookForm,
-    *,
-    refused: Refused | None = None,
-    made: Webhook | None = None,
-    secret: str = "",
+    request: Request, form: WebhookForm, made: Webhook | None = None, secret: Secret | None = None
 ) -> HttpResponse:
+    """Render the page; `made` is a webhook that was added in this request, with its `secret`."""
     waits = Q(deliveries__due_at__isnull=False)
     webhooks = Webhook.objects.select_related("secret").annotate(
         waiting=Count("deliveries", filter=waits),
@@ -121,11 +117,10 @@ def _page(
     deliveries = Delivery.objects.select_related("webhook", "person", "change").order_by("-created_at", "-pk")
     context = {
         "form": form,
-        "refused": refused if refused and refused.kind != "wrong" else None,
         "made": made,
-        "secret": secret,
+        "secret": secret.reveal() if secret else "",
         "webhooks": webhooks.order_by("name"),
         "deliveries": deliveries[:LISTED],
         "mail_on": settings.MAIL_ON,
     }
-    return page(request, PAGE, context, status=status_of(refused, form))
+    return page(request, PAGE, context, form)

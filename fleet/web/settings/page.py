@@ -1,7 +1,7 @@
 """What the pages of the settings share: their tabs, the choices of a scope, and saying no with everything still typed."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import messages
@@ -12,9 +12,11 @@ from django.views.decorators.http import require_safe
 from fleet.administration.authority import may_rule
 from fleet.lib.refused import Refused
 from fleet.models import Account
-from fleet.web.shared.forms import Form, fault
+from fleet.web.shared.forms import Form
 from fleet.web.shared.htmx import Request, redirect_to
 from fleet.web.shared.refusals import STATUS, record_refusal
+
+T = TypeVar("T")
 
 
 @require_safe
@@ -23,31 +25,45 @@ def settings(request: Request) -> HttpResponse:
     return redirect("settings-calendars")
 
 
-def page(request: Request, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    """Render a page of the settings; `ruler` says whether this person may change what holds for everybody."""
-    return render(request, template, context | {"ruler": may_rule(request.user)}, status=status)
+def page(request: Request, template: str, context: dict[str, Any], *page_forms: Form) -> HttpResponse:
+    """Render a page of the settings with its forms: what was refused to one of them decides the status and stands on top.
+
+    `ruler` tells the template whether this person may change what holds for everybody.
+    """
+    refused = next((form.refused for form in page_forms if form.refused), None)
+    wrong = any(form.errors for form in page_forms)
+    status = STATUS[refused.kind] if refused else 422 if wrong else 200
+    context |= {"refused": refused, "ruler": may_rule(request.user)}
+    return render(request, template, context, status=status)
 
 
 def carry_out(
-    request: Request, act: str, do: Callable[[], object], said: str, *, to: str, form: Form | None = None
-) -> HttpResponse | Refused:
-    """Carry out one act and go to the page `to`, or return the refusal; what belongs to a field is put under it."""
+    request: Request,
+    act: str,
+    do: Callable[[], T],
+    said: str,
+    *,
+    form: Form,
+    then: Callable[[T], HttpResponse],
+) -> HttpResponse | None:
+    """Carry out one act, say that it is done, and answer with what `then` makes of its result.
+
+    Return None where it was refused: the form has taken the refusal in, and its page is to be shown again. `act` says for
+    the audit trail what was refused, such as "remove a rule of approval".
+    """
     try:
-        do()
+        result = do()
     except Refused as refused:
         record_refusal(request, refused, act=act)
-        if form is not None and refused.kind == "wrong":
-            form.add_error(refused.field if refused.field in form.fields else None, fault(refused.sentence))
-        return refused
+        form.refuse(refused)
+        return None
     messages.success(request, said, extra_tags="ok")
-    return redirect_to(request, to)
+    return then(result)
 
 
-def status_of(refused: Refused | None, form: Form | None = None) -> int:
-    """Return the status of a page that shows a refusal, or a form in error."""
-    if refused is not None:
-        return STATUS[refused.kind]
-    return 422 if form is not None and form.errors else 200
+def go_to(request: Request, name: str, *args: Any) -> Callable[[object], HttpResponse]:
+    """Return a `then` that goes to the page with this name, whatever came of the act."""
+    return lambda _: redirect_to(request, name, *args)
 
 
 def account_field() -> forms.ChoiceField:

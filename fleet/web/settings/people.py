@@ -22,9 +22,9 @@ from fleet.lib.refused import Refused
 from fleet.lib.secret import Secret
 from fleet.models import Grant, Role, User
 from fleet.web.frame.sign_in import address_of
-from fleet.web.settings.page import account_field, carry_out, chosen_account, offer_scope, page, status_of
+from fleet.web.settings.page import account_field, carry_out, chosen_account, go_to, offer_scope, page
 from fleet.web.shared.forms import Consequences, Form, fault
-from fleet.web.shared.htmx import Request
+from fleet.web.shared.htmx import Request, redirect_to
 from fleet.web.shared.numbers import id_of
 from fleet.web.shared.refusals import record_refusal
 
@@ -51,7 +51,7 @@ class GrantForm(Form):
         super().__init__(*args, **kwargs)
         offer_scope(self)
 
-    def wish(self) -> acts.GrantWish:
+    def as_input(self) -> acts.GrantWish:
         return acts.GrantWish(self.cleaned_data["role"], chosen_account(self), self.cleaned_data["environment"])
 
 
@@ -97,24 +97,23 @@ def people(request: Request) -> HttpResponse:
     """List people with their roles; add one. Administrators alone see it."""
     if not _may_see(request.user):
         return _not_yours(request)
-    form, refused = PersonForm(request.POST or None), None
+    form = PersonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         typed = form.cleaned_data
-
-        def add() -> None:
-            made.append(acts.add_person(actor=request.user, name=typed["name"], email=typed["email"], wish=form.wish()))
-
-        made: list[User] = []
-        said = "Added. Make a code for them to choose a password with."
-        answer = carry_out(request, "add a person", add, said, to=reverse("people"), form=form)
-        if isinstance(answer, HttpResponse):
-            return redirect("person", made[0].pk)
-        refused = answer
+        answer = carry_out(
+            request,
+            "add a person",
+            lambda: acts.add_person(actor=request.user, name=typed["name"], email=typed["email"], wish=form.as_input()),
+            "Added. Make a code for them to choose a password with.",
+            form=form,
+            then=lambda person: redirect_to(request, "person", person.pk),
+        )
+        if answer:
+            return answer
     grants = Grant.objects.select_related("account").order_by("role", "pk")
     found = User.objects.order_by("-is_active", "username").prefetch_related(Prefetch("grants", queryset=grants))
-    rows = [(one, [acts.words_of(held) for held in one.grants.all()]) for one in found]
-    context = {"form": form, "refused": _loud(refused), "people": rows}
-    return page(request, LIST, context, status=status_of(refused, form))
+    rows = [(person, [acts.words_of(grant) for grant in person.grants.all()]) for person in found]
+    return page(request, LIST, {"form": form, "people": rows}, form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -122,21 +121,19 @@ def person(request: Request, pk: int) -> HttpResponse:
     """Show one person; POST grants a role."""
     if not _may_see(request.user):
         return _not_yours(request)
-    found, refused = _found(pk), None
+    found, answer = _person_or_404(pk), None
     form = GrantForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        do = partial(acts.grant, wish=form.wish())
-        answer = _done(request, found, "grant a role", do, f"Granted. It holds from {found}'s next click on.", form)
-        if isinstance(answer, HttpResponse):
-            return answer
-        refused = answer
-    return _page(request, found, form=form, refused=refused)
+        do = partial(acts.grant, wish=form.as_input())
+        said = f"Granted. It holds from {found}'s next click on."
+        answer = _carry_out(request, found, "grant a role", do, said, form)
+    return answer or _page(request, found, form)
 
 
 @require_POST
 def act(request: Request, pk: int, what: str) -> HttpResponse:
     """Take a role away, deactivate, or activate."""
-    found = _found(pk)
+    found, form = _person_or_404(pk), GrantForm()
     known: dict[str, tuple[Callable[..., object], str]] = {
         "revoke": (partial(acts.revoke, grant_id=id_of(request.POST.get("grant"))), "The role is taken away."),
         "deactivate": (partial(acts.set_active, active=False), f"{found} cannot sign in any more."),
@@ -145,23 +142,24 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     if what not in known:
         raise Http404
     do, said = known[what]
-    answer = _done(request, found, f"{what} {found}", do, said)
-    if isinstance(answer, HttpResponse):
-        return answer
-    return _page(request, found, refused=answer) if _may_see(request.user) else _not_yours(request)
+    answer = _carry_out(request, found, f"{what} {found}", do, said, form)
+    if answer is None and not _may_see(request.user):
+        return _not_yours(request)
+    return answer or _page(request, found, form)
 
 
 @never_cache
 @require_POST
 def invite(request: Request, pk: int) -> HttpResponse:
     """Make a code to choose a password with; it is shown in this answer alone."""
-    found = _found(pk)
+    found, form = _person_or_404(pk), GrantForm()
     try:
         code = acts.invite(actor=request.user, person_id=pk)
     except Refused as refused:
         record_refusal(request, refused, act=f"make a code for {found}")
-        return _page(request, found, refused=refused) if _may_see(request.user) else _not_yours(request)
-    return _page(request, found, code=code)
+        form.refuse(refused)
+        return _page(request, found, form) if _may_see(request.user) else _not_yours(request)
+    return _page(request, found, form, code=code)
 
 
 @never_cache
@@ -176,7 +174,7 @@ def choose_password(request: HttpRequest) -> HttpResponse:
         try:
             acts.choose_password(name=typed["name"], code=Secret(typed["code"]), password=Secret(typed["password"]))
         except Refused as refused:
-            form.add_error(refused.field or None, fault(refused.sentence))
+            form.refuse(refused)
             if not refused.field:  # the name may be anything, even a password in the wrong field
                 data = {"address": address_of(request)}
                 record(action="person.sign_in_refused", subject="a code", actor_name="unknown name", data=data)
@@ -186,32 +184,25 @@ def choose_password(request: HttpRequest) -> HttpResponse:
     return render(request, CHOOSE, {"form": form}, status=422 if form.errors else 200)
 
 
-def _done(
-    request: Request, found: User, what: str, do: Callable[..., object], said: str, form: Form | None = None
-) -> HttpResponse | Refused:
-    to = reverse("person", args=[found.pk])
-    return carry_out(request, what, lambda: do(actor=request.user, person_id=found.pk), said, to=to, form=form)
+def _carry_out(
+    request: Request, found: User, act: str, do: Callable[..., object], said: str, form: Form
+) -> HttpResponse | None:
+    """Carry out an act on one person, and go to their page."""
+    then = go_to(request, "person", found.pk)
+    return carry_out(request, act, lambda: do(actor=request.user, person_id=found.pk), said, form=form, then=then)
 
 
-def _page(
-    request: Request,
-    found: User,
-    *,
-    form: GrantForm | None = None,
-    refused: Refused | None = None,
-    code: Secret | None = None,
-) -> HttpResponse:
-    held = found.grants.select_related("account").order_by("role", "pk")
+def _page(request: Request, found: User, form: GrantForm, *, code: Secret | None = None) -> HttpResponse:
+    grants = found.grants.select_related("account").order_by("role", "pk")
     context = {
         "person": found,
-        "grants": [(one, acts.words_of(one), may_rule(request.user, one.account_id)) for one in held],
-        "form": form or GrantForm(),
+        "grants": [(grant, acts.words_of(grant), may_rule(request.user, grant.account_id)) for grant in grants],
+        "form": form,
         "own": found.pk == request.user.pk,
-        "refused": _loud(refused),
         "code": code.reveal() if code else "",
         "choose": request.build_absolute_uri(reverse("choose-password")),
     }
-    return page(request, ONE, context, status=status_of(refused, form))
+    return page(request, ONE, context, form)
 
 
 def _may_see(user: User) -> bool:
@@ -219,15 +210,12 @@ def _may_see(user: User) -> bool:
 
 
 def _not_yours(request: Request) -> HttpResponse:
-    refused = Refused("People and their roles are for administrators. Ask one.", kind="forbidden")
-    return page(request, LIST, {"refused": refused, "people": []}, status=403)
+    form = PersonForm()
+    form.refuse(Refused("People and their roles are for administrators. Ask one.", kind="forbidden"))
+    return page(request, LIST, {"people": []}, form)
 
 
-def _loud(refused: Refused | None) -> Refused | None:
-    return refused if refused and (refused.kind != "wrong" or not refused.field) else None
-
-
-def _found(pk: int) -> User:
+def _person_or_404(pk: int) -> User:
     found = User.objects.filter(pk=pk).first()
     if found is None:
         raise Http404

@@ -10,6 +10,8 @@ from django.forms import BoundField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from fleet.lib.refused import Refused
+
 NUMERIC = {"class": "num", "inputmode": "numeric", "autocomplete": "off"}
 NO_NULL = "It holds a character that no text has (NUL). Type it again."
 TOO_LONG = "This has %(show_value)d characters, and %(limit_value)d is the most. Shorten it."
@@ -120,12 +122,26 @@ class Form(forms.Form):
         super().__init__(*args, **kwargs)
         self.validate_url = validate_url or self.validate_url
         self.said: dict[str, list[Line]] = {}
+        self.refused: Refused | None = None
         for name, field in self.fields.items():
             self._dress(name, field)
 
     def say(self, name: str, status: str, said: str, do: str = "", *, code: str = "") -> None:
         """Say something under the field `name` that is no error: a warning (warn), a fact (run) or good news (ok)."""
         self.said.setdefault(name, []).append(Line(status, said, do, code))
+
+    def refuse(self, refused: Refused) -> None:
+        """Take in a refusal of the use case: every one is said once, and in one place.
+
+        What is wrong in what was sent stands at its field, or in the summary where it belongs to none. Anything else,
+        and whatever is refused to a form that asks for nothing, is for the top of the page: it is kept as `refused`.
+        """
+        if refused.kind != "wrong" or not self.is_bound:
+            self.refused = refused
+            return
+        name = refused.field if refused.field in self.fields else None
+        if name is None or name not in self.errors:
+            self.add_error(name, fault(refused.sentence))
 
     def faults(self) -> list[tuple[str, str, list[Line]]]:
         """Return (id, label, lines) of each field in error, for the summary; the form's own errors have no id."""

@@ -110,7 +110,9 @@ def test_a_wrong_field_is_a_sentence_and_the_secret_is_not_sent_back(
 
 
 def test_execution_needs_two_administrators(prod: Account, admin: Client, second: Client) -> None:
-    assert does(admin, prod, "ask") == 422  # it has no credential
+    refused = admin.post(url("account-act", prod.pk, "ask"))
+    assert refused.status_code == 422
+    assert refused.text.count("The account has no credential") == 1
     admin.post(url("account-credential", prod.pk), {"access_key_id": "a", "access_key_secret": "b"})
     assert does(second, prod, "on") == 409
     assert does(admin, prod, "ask") == 302
