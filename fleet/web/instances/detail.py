@@ -6,14 +6,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
 from fleet.changes.drafting.locks import LOCKERS
 from fleet.changes.drafting.undoing import undoable
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.lib.clock import DatabaseClock
-from fleet.lib.refused import Refused
 from fleet.models import (
     Approval,
     Decision,
@@ -28,8 +28,9 @@ from fleet.models import (
     SystemDisk,
     Target,
 )
-from fleet.web.instances.lock_form import LockForm
+from fleet.web.instances.locks import LockForm, lock_form, lock_or_release
 from fleet.web.shared.htmx import Request
+from fleet.web.shared.refusals import status_of
 from fleet.web.shared.scope import covered, has_role, visible_instances
 
 
@@ -67,21 +68,25 @@ class Named:
 @require_safe
 def instance(request: Request, pk: int) -> HttpResponse:
     """Show one machine, also one that has vanished from the cloud."""
+    return _page(request, _machine_or_404(request, pk), DatabaseClock().now(), LockForm())
+
+
+@require_POST
+def lock(request: Request, pk: int) -> HttpResponse:
+    """Lock or release one machine."""
+    machine, now, form = _machine_or_404(request, pk), DatabaseClock().now(), lock_form(request)
+    if lock_or_release(request, form, [machine.pk], now=now):
+        return redirect(f"{reverse('instance', args=[pk])}#lock")
+    return _page(request, machine, now, form)
+
+
+def _machine_or_404(request: Request, pk: int) -> Instance:
     rows = Instance.objects.filter(covered(request.user)).select_related("account")
-    machine = get_object_or_404(rows, pk=pk)
-    return machine_page(request, machine, DatabaseClock().now(), form=LockForm())
+    machine: Instance = get_object_or_404(rows, pk=pk)
+    return machine
 
 
-def machine_page(
-    request: Request,
-    machine: Instance,
-    now: datetime,
-    *,
-    form: LockForm,
-    refused: Refused | None = None,
-    status: int = 200,
-) -> HttpResponse:
-    """Render the page of a machine, with what was typed to lock it and why that was refused."""
+def _page(request: Request, machine: Instance, now: datetime, form: LockForm) -> HttpResponse:
     ends = end_of_life(machine.os_name)
     named = _named(machine)
     open_change = next((entry.change for entry in named if entry.state == "open"), None)
@@ -105,10 +110,10 @@ def machine_page(
         "may_lock": has_role(request.user, *LOCKERS),
         "may_release": held is not None and (admin or held.owner_id == request.user.pk),
         "form": form,
-        "refused": refused,
+        "refused": form.refused,
         **_through_time(machine, now),
     }
-    return render(request, "instances/detail.html", context, status=status)
+    return render(request, "instances/detail.html", context, status=status_of(form))
 
 
 def _alike(visible: QuerySet[Instance], machine: Instance) -> int:

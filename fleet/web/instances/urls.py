@@ -10,6 +10,6 @@ urlpatterns = [
     path("instances/paste", paste.paste, name="paste"),
     path("instances/locks", locks.locks, name="locks"),
     path("instances/<int:pk>", detail.instance, name="instance"),
-    path("instances/<int:pk>/lock", locks.lock, name="instance-lock"),
+    path("instances/<int:pk>/lock", detail.lock, name="instance-lock"),
     path("images", images.images, name="images"),
 ]

@@ -14,7 +14,7 @@ from fleet.lib.refused import Refused
 from fleet.models import Account
 from fleet.web.shared.forms import Form
 from fleet.web.shared.htmx import Request, redirect_to
-from fleet.web.shared.refusals import STATUS, record_refusal
+from fleet.web.shared.refusals import record_refusal, status_of
 
 T = TypeVar("T")
 
@@ -31,10 +31,8 @@ def page(request: Request, template: str, context: dict[str, Any], *page_forms: 
     `ruler` tells the template whether this person may change what holds for everybody.
     """
     refused = next((form.refused for form in page_forms if form.refused), None)
-    wrong = any(form.errors for form in page_forms)
-    status = STATUS[refused.kind] if refused else 422 if wrong else 200
     context |= {"refused": refused, "ruler": may_rule(request.user)}
-    return render(request, template, context, status=status)
+    return render(request, template, context, status=status_of(*page_forms))
 
 
 def carry_out(

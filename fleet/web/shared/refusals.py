@@ -5,9 +5,17 @@ from django.db import transaction
 from fleet.audit.trail import record
 from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState
+from fleet.web.shared.forms import Form
 from fleet.web.shared.htmx import Request
 
 STATUS = {"forbidden": 403, "moved": 409, "wrong": 422}
+
+
+def status_of(*forms: Form) -> int:
+    """Return the status of a page with these forms: of what was refused, 422 where a field is wrong, else 200."""
+    refused = next((form.refused for form in forms if form.refused), None)
+    wrong = any(form.errors for form in forms)
+    return STATUS[refused.kind] if refused else 422 if wrong else 200
 
 
 @transaction.atomic
