@@ -88,3 +88,20 @@ def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
     newest = re.search(r"^### (\S+)", (ROOT / "README.md").read_text().split("## Changelog")[1], re.MULTILINE)
     assert newest
     assert newest[1] == version
+
+
+def test_a_machine_moves_through_one_door_alone() -> None:
+    """No module but `engine/moves` appends to the history of a machine, or writes its state beside it."""
+    doors = set()
+    for path in (ROOT / "fleet").rglob("*.py"):
+        module = path.relative_to(ROOT / "fleet").as_posix()
+        if module.startswith("migrations/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                appends = called == "Transition" or called.startswith("Transition.objects.")
+                writes = called.endswith(".update") and any(given.arg == "state" for given in node.keywords)
+                if writes or (appends and not called.endswith(".filter")):
+                    doors.add(module)
+    assert doors == {"engine/moves.py"}

@@ -11,15 +11,16 @@ from django.db.models import Count, Exists, OuterRef, Q
 
 from fleet.audit.trail import record_all, record_on
 from fleet.engine.batch import machine_event
-from fleet.engine.graph import FINAL, GRAPH
-from fleet.engine.results import State
+from fleet.engine.graph import FINAL
+from fleet.engine.moves import move
+from fleet.engine.results import Move, State, ended
 from fleet.engine.route import BEFORE_THE_LINE
 from fleet.engine.waves import Counts, RunCounts, advance, budgets, counts_of, wave_name
 from fleet.guards.forecast import usual_seconds
 from fleet.guards.policy import Policy
 from fleet.guards.window import may_begin
 from fleet.lib.text import count
-from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement, Target, Transition
+from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement
 from fleet.vault.passwords import destroy_password
 
 # So many begin in one transaction; the others in the next, which comes as soon as something was settled.
@@ -101,17 +102,7 @@ def _begin(change: Change, now_at: RunCounts, now: datetime) -> tuple[int, str]:
     if not rows:
         return 0, f"{count(queued, 'machine')} of {wave_name(policy, change.wave)} are locked by somebody of yours."
     rows = _in_time(change, policy, rows)
-    Replacement.objects.filter(pk__in=[row.pk for row in rows]).update(
-        state=State.PREPARING,
-        entered_at=now,
-        due_at=now,
-        deadline_at=now + GRAPH[State.PREPARING].deadline,
-        note="It is looked at.",
-    )
-    Transition.objects.bulk_create(
-        Transition(replacement=row, at=now, from_state=State.QUEUED, to_state=State.PREPARING, lease=row.lease)
-        for row in rows
-    )
+    move([(row, Move(State.PREPARING, "It is looked at.")) for row in rows], now)
     return len(rows), ""
 
 
@@ -147,21 +138,7 @@ def _end_stragglers(change: Change, now: datetime) -> None:
     late = change.replacements.select_for_update(of=("self",), no_key=True).filter(state=State.QUEUED)
     rows = list(late.select_related("instance"))
     note = "Ended by a person before anything was sent; the old system is intact."
-    ended = {
-        "state": State.CANCELLED,
-        "outcome": Outcome.CANCELLED,
-        "entered_at": now,
-        "finished_at": now,
-        "note": note,
-    }
-    Replacement.objects.filter(pk__in=[row.pk for row in rows]).update(**ended, due_at=None)
-    Target.objects.filter(replacement__in=rows).update(open=False)
-    Transition.objects.bulk_create(
-        Transition(
-            replacement=row, at=now, from_state=State.QUEUED, to_state=State.CANCELLED, note=note, lease=row.lease
-        )
-        for row in rows
-    )
+    move([(row, ended(Outcome.CANCELLED, note)) for row in rows], now)
     record_all([machine_event(row, "instance.cancelled", why=note) for row in rows])
 
 

@@ -3,27 +3,23 @@
 A claim raises the lease number; a settle is guarded by it. Whoever was slower than its lease finds 0 rows and changes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
 
 from fleet.audit.trail import event, record_all
-from fleet.engine import pace
+from fleet.engine import moves, pace
 from fleet.engine.batch import LEASE_SECONDS
-from fleet.engine.graph import FINAL, GRAPH, entering
-from fleet.engine.results import Move, Result, State, Wait, hold_for_person
-from fleet.engine.route import NOT_STAYING
-from fleet.models import AuditEvent, Outcome, Replacement, Target, Transition
+from fleet.engine.results import Move, Result, State
+from fleet.models import AuditEvent, Outcome, Replacement
 
 BATCH = 100
 # Rows that are due a moment later are looked at with those that are due: a batch costs the same, however full it is.
 TOGETHER = timedelta(seconds=0.5)
 MOST_UNCLEAR = 10  # half a second a reading, and five are left of the ten seconds that a reading may be old
 NOBODY_WORKED = timedelta(minutes=1)
-STOPPED_BEFORE = (State.SNAPSHOTTING, State.REPLACING)
-MOST_STOPS = 3  # times that a machine is stopped once more; then somebody else is at it, and a person looks
 MOST_CLAIMS = 3  # a row that was claimed so often without a settle is poisoned: a person looks at it
 
 
@@ -111,65 +107,23 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
 
     Transition and audit events are in the same transaction as the move. A row that was overtaken is left as it is.
     """
-    moved: set[int] = set()
-    transitions: list[Transition] = []
-    closed_targets: list[int] = []
+    written = moves.settle_claimed(((row, results[row.pk]) for row in rows), now)
+    touched: set[int] = set()
     events: list[AuditEvent] = []
     for row in rows:
-        result = results[row.pk] = _bounded(row, results[row.pk])
-        fields = _fields(row, result, now)
-        # An answer of the cloud is told even where the row was overtaken: it happened.
+        result = results[row.pk]
+        # What the cloud answered is told even where the row was overtaken: it happened.
         events += result.events
-        kept = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=row.state).update(**fields)
-        if kept and "new_disk_id" in result.fields:
-            moved.add(row.change_id)  # it is past the line: another one may come up to it
-        if not kept or isinstance(result, Wait):
+        if row.pk not in written:
             continue
-        moved.add(row.change_id)
-        transitions.append(
-            Transition(
-                replacement=row,
-                at=now,
-                from_state=row.state,
-                to_state=result.to,
-                note=result.note[:500],
-                lease=row.lease,
-            )
-        )
-        if result.to in FINAL:
-            closed_targets.append(row.target_id)
-        events += _events_of_move(row, result)
+        if isinstance(result, Move):
+            touched.add(row.change_id)
+            events += _events_of_move(row, result)
+        elif "new_disk_id" in result.fields:
+            touched.add(row.change_id)  # it is past the line: another one may come up to it
     pace.learn(rows, results, now)
-    Transition.objects.bulk_create(transitions)
-    Target.objects.filter(pk__in=closed_targets).update(open=False)
     record_all(events)
-    return moved
-
-
-def _bounded(row: Replacement, result: Result) -> Result:
-    """Let nothing go round for ever: each stay has a deadline, and to be stopped again begins another stay."""
-    if not isinstance(result, Move) or result.to is not State.STOPPING or row.state not in STOPPED_BEFORE:
-        return result
-    passed = Transition.objects.filter(replacement=row)
-    settled = passed.filter(from_state=State.HELD).order_by("-at").values_list("at", flat=True).first()
-    again = passed.filter(from_state__in=STOPPED_BEFORE, to_state=State.STOPPING)
-    if (again.filter(at__gt=settled) if settled else again).count() < MOST_STOPS:
-        return result
-    why = f"It was stopped {MOST_STOPS} times and does not stay stopped, or the cloud does not take it for stopped."
-    code = str(result.fields.get("error_code", "")) or NOT_STAYING
-    move = hold_for_person(row, f"{why} {result.note}", code=code, events=result.events)
-    return replace(move, fields=result.fields | move.fields)
-
-
-def _fields(row: Replacement, result: Result, now: datetime) -> dict[str, object]:
-    fields: dict[str, object] = {**result.fields, "claims": 0, "leased_until": None}
-    if result.note:
-        fields["note"] = result.note[:500]
-    if isinstance(result, Wait):
-        return fields | {"due_at": now + timedelta(seconds=result.seconds)}
-    if result.to not in GRAPH[State(row.state)].to:
-        raise ValueError(f"{row.state} does not lead to {result.to}")
-    return entering(row, result.to, now) | fields
+    return touched
 
 
 def _events_of_move(row: Replacement, result: Move) -> list[AuditEvent]:

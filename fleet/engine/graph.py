@@ -6,18 +6,19 @@ Checked when it is imported: a mistake here stops the program before it touches 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from fleet.engine.batch import Batch
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.handlers import returning
 from fleet.engine.handlers.after_the_line import restoring, starting, verifying
-from fleet.engine.handlers.before_the_line import preparing, stopping
+from fleet.engine.handlers.before_the_line import held_if_stopped_too_often, preparing, stopping
 from fleet.engine.handlers.images import imaging
 from fleet.engine.handlers.replacing import replacing
+from fleet.engine.handlers.sending import next_minute_if_full
 from fleet.engine.handlers.snapshots import snapshotting
-from fleet.engine.results import FRESH, Move, Result, State, end_and_start_again, ended, hold_for_person
+from fleet.engine.results import Move, Result, State, end_and_start_again, ended, hold_for_person
 from fleet.engine.route import BEFORE_THE_LINE, step_of
-from fleet.engine.steps.handling import INCONCLUSIVE, after, before
+from fleet.engine.steps.handling import after, before
 from fleet.guards.policy import Policy
 from fleet.models import Outcome, Replacement
 
@@ -26,12 +27,17 @@ Handler = Callable[[Batch], dict[int, Result]]
 
 @dataclass(frozen=True, slots=True)
 class StateRule:
-    """An automatic state. `overdue` says what becomes of a row whose `deadline` has passed."""
+    """An automatic state. `overdue` says what becomes of a row whose `deadline` has passed, `to` where it may lead.
+
+    `closed_until` says of an account and region, at a moment, until when a look at rows whose call has not been sent helps
+    nobody; None where looking helps.
+    """
 
     handler: Handler
     deadline: timedelta
     overdue: Callable[[Replacement], Move]
     to: frozenset[State]
+    closed_until: Callable[[int, str, datetime], datetime | None] | None = None
 
 
 def _before_the_line(
@@ -41,9 +47,13 @@ def _before_the_line(
 
     def handle(batch: Batch) -> dict[int, Result]:
         back = [row for row in batch.rows if row.returning]
-        on = [row for row in batch.rows if not row.returning]
+        onward = [row for row in batch.rows if not row.returning]
         results = returning.bring_back(replace(batch, rows=back)) if back else {}
-        return results | (handler(replace(batch, rows=on)) if on else {})
+        found = handler(replace(batch, rows=onward)) if onward else {}
+        for row in onward:
+            if row.pk in found:  # one that was overtaken drops out
+                results[row.pk] = held_if_stopped_too_often(row, found[row.pk])
+        return results
 
     def late(row: Replacement) -> Move:
         return returning.overdue(row) if row.returning else overdue(row)
@@ -121,12 +131,15 @@ GRAPH: dict[State, StateRule] = {
         State.STOPPING,
         State.REPLACING,
     ),
-    State.REPLACING: _before_the_line(
-        replacing,
-        timedelta(minutes=60),
-        lambda row: hold_for_person(row, f"The replacement did not end in 60 min. {row.note}", code=row.error_code),
-        State.STOPPING,
-        State.RESTORING,
+    State.REPLACING: replace(
+        _before_the_line(
+            replacing,
+            timedelta(minutes=60),
+            lambda row: hold_for_person(row, f"The replacement did not end in 60 min. {row.note}", code=row.error_code),
+            State.STOPPING,
+            State.RESTORING,
+        ),
+        closed_until=next_minute_if_full,
     ),
     State.RESTORING: StateRule(
         restoring,
@@ -186,16 +199,6 @@ def time_for(row: Replacement, state: State) -> timedelta:
     elif state is State.STOPPING:
         longer = timedelta(minutes=policy.force_stop_minutes)
     return GRAPH[state].deadline + longer
-
-
-def entering(row: Replacement, to: State, now: datetime) -> dict[str, Any]:
-    """Return the fields of a row that comes into a state."""
-    fields = {**FRESH.get(to, {}), "state": to, "entered_at": now, "due_at": None, "deadline_at": None}
-    if to in GRAPH:
-        fields |= {"due_at": now, "deadline_at": now + time_for(row, to)}
-    if to in FINAL:
-        fields["finished_at"] = now
-    return fields
 
 
 check(GRAPH)

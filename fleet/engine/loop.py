@@ -16,7 +16,6 @@ from fleet.engine import claims
 from fleet.engine.admission import look_after_change
 from fleet.engine.batch import LEASE_SECONDS, Batch, retry_after
 from fleet.engine.graph import GRAPH
-from fleet.engine.handlers.sending import next_minute_if_full
 from fleet.engine.readings import Readings
 from fleet.engine.results import Move, Result, State, Wait, hold_for_person
 from fleet.inventory.credentials import client_for
@@ -41,9 +40,8 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
     groups = deque(claims.next_groups(clock.now()))
     while groups and time.monotonic() < until:
         group = groups.popleft()
-        if group.state == State.REPLACING and (
-            opens := next_minute_if_full(group.account_id, group.region, clock.now())
-        ):
+        closed_until = GRAPH[State(group.state)].closed_until
+        if closed_until and (opens := closed_until(group.account_id, group.region, clock.now())):
             claims.postpone_unsent(group, until=opens, now=clock.now())
         # Before the claim: a lease in the database never ends before we think that it does.
         deadline = time.monotonic() + LEASE_SECONDS
@@ -94,7 +92,7 @@ def next_due_in(clock: Clock) -> float | None:
 
 def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline: float) -> dict[int, Result]:
     """Read all machines of a batch at once, then let the state's handler say what follows for each."""
-    step_of_state = GRAPH[State(rows[0].state)]
+    rule = GRAPH[State(rows[0].state)]
     now = clock.now()
     results: dict[int, Result] = {}
     for row in rows:
@@ -103,7 +101,7 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
                 row, f"Three times in a row nobody came back from working on it. {row.note}"
             )
         elif row.deadline_at and row.deadline_at < now:
-            results[row.pk] = step_of_state.overdue(row)
+            results[row.pk] = rule.overdue(row)
     rest = [row for row in rows if row.pk not in results]
     if not rest:
         return results
@@ -119,7 +117,7 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
             now=now,
             deadline=deadline,
         )
-        results |= step_of_state.handler(batch)
+        results |= rule.handler(batch)
         readings.keep(rest, results, batch.readings, now)
     except CloudError as error:
         refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})

@@ -7,12 +7,12 @@ been sent. PostgreSQL tells: its system identifier, or its timeline, is another 
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from fleet.audit.trail import record
+from fleet.engine.codes import RESTORED
 from fleet.engine.graph import GRAPH
-from fleet.engine.results import State
-from fleet.engine.route import RESTORED
+from fleet.engine.moves import move
+from fleet.engine.results import hold_for_person
 from fleet.models import Installation, Replacement
 
 
@@ -30,14 +30,11 @@ def recognise(now: datetime) -> int:
             return 0
         known.system_identifier, known.timeline = identifier, timeline
         known.save(update_fields=["system_identifier", "timeline"])
-        held = Replacement.objects.filter(state__in=list(GRAPH)).update(
-            held_from=F("state"),
-            state=State.HELD,
-            due_at=None,
-            lease=F("lease") + 1,
-            entered_at=now,
-            error_code=RESTORED,
-            note="The database was restored: calls that it has forgotten may have been made. Look at the machine first.",
+        note = "The database was restored: calls that it has forgotten may have been made. Look at the machine first."
+        live = Replacement.objects.select_for_update(no_key=True).filter(state__in=list(GRAPH)).order_by("pk")
+        held = [(row, hold_for_person(row, note, code=RESTORED)) for row in sorted(live, key=lambda row: row.state)]
+        move(held, now)
+        record(
+            action="worker.restored_database", subject="the database", data={"held": len(held), "timeline": timeline}
         )
-        record(action="worker.restored_database", subject="the database", data={"held": held, "timeline": timeline})
-    return held
+    return len(held)

@@ -1,7 +1,8 @@
-"""What a handler says of one machine: move on, or look again later."""
+"""What a handler says of one machine: it moves on to another state, or it is looked at again later."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
 from fleet.models import AuditEvent, Outcome, Replacement, ReplacementState
 
@@ -15,13 +16,44 @@ TERMINAL = {
 }
 
 
+class RowFields(TypedDict, total=False):
+    """Columns of a replacement that are written together with a move or a wait. What is left out stays as it is.
+
+    State, lease and claims are not among them: these are written by `moves` alone.
+    """
+
+    outcome: str
+    error_code: str
+    note: str
+    held_from: str
+    image_id: str
+    entered_at: datetime
+    deadline_at: datetime | None
+    due_at: datetime | None
+    finished_at: datetime | None
+    epoch: int
+    token: str
+    first_sent_at: datetime | None
+    request_id: str
+    new_disk_id: str
+    was_running: bool | None
+    returning: bool
+    asked_at: datetime | None
+    forced: bool
+    snapshot_id: str
+    step_id: str
+    step_asked_at: datetime | None
+    carried: dict[str, Any]
+    restored: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Go to another state, with the fields that change and the events that tell of it."""
+    """Go to another state, with the fields that change and the events that tell of it. An empty note leaves the row's own."""
 
     to: State
     note: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: RowFields = field(default_factory=RowFields)
     events: list[AuditEvent] = field(default_factory=list)
 
 
@@ -31,7 +63,7 @@ class Wait:
 
     seconds: float
     note: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: RowFields = field(default_factory=RowFields)
     events: list[AuditEvent] = field(default_factory=list)
 
 
@@ -45,35 +77,12 @@ def ended(outcome: Outcome, note: str, *, code: str = "", events: list[AuditEven
 
 
 def hold_for_person(row: Replacement, note: str, *, code: str = "", events: list[AuditEvent] | None = None) -> Move:
-    """Return the move to a person's desk, with the evidence in words; the state that it came from is kept."""
+    """Return the move to HELD: a person decides, with the evidence in words. The state that it came from is kept."""
     return Move(State.HELD, note, {"held_from": row.state, "error_code": code}, events or [])
 
 
 def end_and_start_again(row: Replacement, outcome: Outcome, note: str, *, code: str = "") -> Move:
-    """End with `outcome`, after the machine that we stopped runs again; one that was stopped before ends at once."""
+    """End with `outcome`; a machine that we stopped is started first, and one that was stopped before ends at once."""
     if row.was_running:
         return Move(State.STARTING, note, {"outcome": outcome, "error_code": code, "asked_at": None})
     return ended(outcome, note, code=code)
-
-
-# What a state begins with: whatever was noted for an earlier stay in it says nothing of this one.
-FRESH: dict[State, dict[str, Any]] = {
-    State.QUEUED: {
-        "returning": False,
-        "was_running": None,
-        "asked_at": None,
-        "forced": False,
-        "snapshot_id": "",
-        "step_id": "",
-        "step_asked_at": None,
-        "error_code": "",
-        "outcome": "",
-    },
-    State.BEFORE: {"step_id": "", "step_asked_at": None},
-    State.STOPPING: {"asked_at": None, "forced": False},
-    State.SNAPSHOTTING: {"snapshot_id": ""},
-    State.STARTING: {"asked_at": None, "returning": False},
-    State.FAILED: {"returning": False},
-    State.CANCELLED: {"returning": False},
-    State.AFTER: {"step_id": "", "step_asked_at": None},
-}

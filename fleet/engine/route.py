@@ -2,6 +2,7 @@
 
 from django.db.models import Q
 
+from fleet.engine.codes import RESTORED
 from fleet.engine.results import State
 from fleet.guards.policy import Policy, PolicyStep
 from fleet.models import Replacement
@@ -20,9 +21,6 @@ ORDER = (
     State.DONE,
 )
 BEFORE_THE_LINE = frozenset(ORDER[: ORDER.index(State.REPLACING) + 1])
-# The database was restored: what it says of calls that were not sent proves nothing.
-RESTORED = "FleetOS.RestoredDatabase"
-NOT_STAYING = "FleetOS.DoesNotStayStopped"
 # These rows can still go back: their disk is the old one, and no call of ours is on its way.
 NOTHING_SENT = Q(first_sent_at=None, new_disk_id="") & ~Q(error_code=RESTORED)
 

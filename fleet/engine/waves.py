@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.graph import FINAL, GRAPH
 from fleet.engine.results import State
-from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.guards.policy import Policy
 from fleet.lib.text import count
 from fleet.models import Change, Outcome, Target

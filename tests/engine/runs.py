@@ -41,6 +41,19 @@ def rows(change: Change) -> QuerySet[Replacement]:
     return change.replacements.select_related("instance", "target", "change").order_by("target__position")
 
 
+def history_is_whole(change: Change) -> bool:
+    """Say whether the transitions of each machine lead, one after the other, from the queue to its present state."""
+    for row in change.replacements.all():
+        states = [State.QUEUED.value]
+        for move in row.transitions.order_by("pk"):
+            if move.from_state != states[-1]:
+                return False
+            states.append(move.to_state)
+        if states[-1] != row.state:
+            return False
+    return True
+
+
 def made(emulator: Emulator) -> list[dict[str, Any]]:
     """Return the system disks that were made by a replacement."""
     return [disk for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]

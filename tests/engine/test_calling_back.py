@@ -12,7 +12,7 @@ from fleet.inventory.reading import Reading
 from fleet.lib.clock import ManualClock
 from fleet.lib.refused import Refused
 from fleet.models import AuditEvent, ChangeState, KillSwitch, MachineLock, Outcome, Replacement
-from tests.engine.runs import made, no_quota, operator, outcomes, power, rows, run, states
+from tests.engine.runs import history_is_whole, made, no_quota, operator, outcomes, power, rows, run, states
 from tests.support import fleets
 from tests.support.emulator import Emulator
 
@@ -99,6 +99,7 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
     assert (change.state, outcomes(change)) == (ChangeState.FINISHED, {Outcome.CANCELLED: 3})
     assert [power(machine, fleet) for machine in machines] == ["Running"] * 3
     assert made(fleet) == []
+    assert history_is_whole(change)
     back = "Called back before anything was sent, since the change was ended; the old system is intact."
     assert [row.note for row in rows(change)][:2] == [back, back]
 

@@ -12,10 +12,10 @@ from fleet.changes.running.causes import clusters
 from fleet.cloud import EcsClient
 from fleet.engine import loop
 from fleet.engine.claims import settle
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.handlers.returning import SHOWS
 from fleet.engine.readings import Readings
 from fleet.engine.results import Result, State
-from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.guards.policy import PolicyStep
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock, ManualClock

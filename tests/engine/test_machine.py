@@ -22,13 +22,13 @@ from hypothesis.stateful import (
 
 from fleet.changes.running import after_a_stop, controls, held_machines, retrying
 from fleet.engine import loop
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.results import State
-from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.guards.policy import Policy
 from fleet.lib.clock import ManualClock
 from fleet.lib.refused import Refused
 from fleet.models import Calendar, Change, ChangeState, KillSwitch, Outcome, Retry, Transition
-from tests.engine.runs import FINAL, IMAGE, made, rows
+from tests.engine.runs import FINAL, IMAGE, history_is_whole, made, rows
 from tests.support import fleets
 from tests.support.emulator import Emulator
 
@@ -166,7 +166,7 @@ class Rollout(RuleBasedStateMachine):
         return self.emulator.journal(action="ReplaceSystemDisk")
 
     def began(self) -> int:
-        return Transition.objects.filter(replacement__change=self.change, from_state=State.QUEUED).count()
+        return Transition.objects.filter(replacement__change=self.change, to_state=State.PREPARING).count()
 
     def shut(self) -> bool:
         return not self.window_open or KillSwitch.objects.filter(lifted_at=None).exists()
@@ -185,7 +185,9 @@ class Rollout(RuleBasedStateMachine):
             last = failed.order_by("-finished_at").values_list("finished_at", flat=True)
             if len(last) > self.policy.failures_allowed:
                 stop = sorted(at for at in last if at)[self.policy.failures_allowed]
-                began = Transition.objects.filter(replacement__change=self.change, from_state="queued", at__gt=stop)
+                began = Transition.objects.filter(
+                    replacement__change=self.change, to_state=State.PREPARING, at__gt=stop
+                )
                 assert not began.exists()
 
     @invariant()
@@ -218,6 +220,10 @@ class Rollout(RuleBasedStateMachine):
         for row in self.change.replacements.exclude(state__in=[State.QUEUED, State.HELD, *FINAL]):
             assert row.due_at is not None
             assert row.deadline_at is not None
+
+    @invariant()
+    def no_machine_changes_its_state_without_a_transition(self) -> None:
+        assert history_is_whole(self.change)
 
     @invariant()
     def held_rows_have_evidence(self) -> None:

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Max, QuerySet
 
-from fleet.engine.handlers.sending import GATE_CLOSED
+from fleet.engine.codes import (
+    AFTER_STEP_FAILED,
+    BEFORE_STEP_FAILED,
+    GATE_CLOSED,
+    INCONCLUSIVE,
+    NOT_STAYING,
+    RESTORED,
+    SNAPSHOT_FAILED,
+)
 from fleet.engine.results import State
-from fleet.engine.route import BEFORE_THE_LINE, NOT_STAYING, NOTHING_SENT, RESTORED
-from fleet.engine.steps.handling import INCONCLUSIVE
+from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
 from fleet.models import Change, Outcome, Replacement
 
 LOOK, GIVE_UP, SKIP, JUDGE, RETRY = "look_again", "give_up", "skip", "judge", "ask_retry"
@@ -126,9 +133,9 @@ KNOWN = {
         "The cloud knows the call with other parameters",
         "Compare the machine's disk with the approved one before anything else.",
     ),
-    "SnapshotFailed": ("The snapshot before the replacement failed", "Look at the disk, then draft a change for them."),
-    "BeforeStepFailed": ("The step before failed", "Repair what it found, then draft a change for these machines."),
-    "AfterStepFailed": (
+    SNAPSHOT_FAILED: ("The snapshot before the replacement failed", "Look at the disk, then draft a change for them."),
+    BEFORE_STEP_FAILED: ("The step before failed", "Repair what it found, then draft a change for these machines."),
+    AFTER_STEP_FAILED: (
         "Does not serve: the step after failed",
         "Look at the service, or undo these machines from their snapshots.",
     ),

@@ -11,12 +11,14 @@ from fleet.changes.permissions import require
 from fleet.changes.review.quorum import must_stand, told_by_the_database
 from fleet.engine.admission import admit, close_if_ended
 from fleet.engine.handlers.returning import send_back_fields
+from fleet.engine.moves import move
+from fleet.engine.results import ended
 from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
 from fleet.engine.waves import counts_of, next_wave, open_wave, waves_of
 from fleet.guards.policy import Policy
 from fleet.guards.window import may_start
 from fleet.lib.refused import Refused
-from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, Target, User
+from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, User
 from fleet.vault.passwords import destroy_password
 
 
@@ -118,15 +120,8 @@ def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
         .filter(state=ReplacementState.QUEUED)
         .select_related("instance")
     )
-    Replacement.objects.filter(pk__in=[row.pk for row in queued]).update(
-        state=ReplacementState.CANCELLED,
-        outcome=Outcome.CANCELLED,
-        entered_at=now,
-        finished_at=now,
-        due_at=None,
-        note="Cancelled before it began; the old system is intact.",
-    )
-    Target.objects.filter(replacement__in=queued).update(open=False)
+    note = "Cancelled before it began; the old system is intact."
+    move([(row, ended(Outcome.CANCELLED, note)) for row in queued], now)
     called_back = 0
     if change.state == ChangeState.APPROVED:
         change.targets.update(open=False)

@@ -5,7 +5,6 @@ Each takes a list of replacements, so that one act serves a whole cluster; what 
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
@@ -13,12 +12,13 @@ from fleet.audit.trail import event, record_all
 from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
 from fleet.engine.admission import admit, close_if_ended
-from fleet.engine.graph import FINAL, entering
+from fleet.engine.codes import INCONCLUSIVE, RESTORED
 from fleet.engine.handlers.returning import send_back_fields
-from fleet.engine.route import RESTORED, before_the_line, onward
-from fleet.engine.steps.handling import INCONCLUSIVE
+from fleet.engine.moves import move
+from fleet.engine.results import Move, RowFields
+from fleet.engine.route import before_the_line, onward
 from fleet.lib.refused import Refused
-from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, Target, Transition, User
+from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementState, User
 
 State = ReplacementState
 
@@ -26,12 +26,12 @@ State = ReplacementState
 def look_again(*, actor: User, change_id: int, replacement_ids: Sequence[int], now: datetime) -> int:
     """Give held machines back to the engine, in the state that each was held from. No new token, no new epoch."""
 
-    def act(row: Replacement) -> dict[str, Any]:
-        fields = entering(row, State(row.held_from), now) | {"note": "A person asked to look again."}
-        # One whose snapshot is being taken goes on with it, and in a paused change an untouched machine goes home.
-        fields |= {"snapshot_id": row.snapshot_id, "held_from": ""}
-        fields |= {} if row.error_code == RESTORED else {"error_code": ""}
-        return fields | _home_first(row, now)
+    def act(row: Replacement) -> Move:
+        # One whose snapshot is being taken goes on with it; in a paused change an untouched machine goes back first.
+        fields: RowFields = {"snapshot_id": row.snapshot_id, "held_from": "", **_back_first(row, now)}
+        if row.error_code != RESTORED:
+            fields["error_code"] = ""
+        return Move(State(row.held_from), "A person asked to look again.", fields)
 
     return _act_on_held(actor, change_id, replacement_ids, now, _is_held, act, "instance.look_again")
 
@@ -42,8 +42,10 @@ def give_up(*, actor: User, change_id: int, replacement_ids: Sequence[int], now:
     One whose disk was not touched gets its former power state back first.
     """
 
-    def act(row: Replacement) -> dict[str, Any]:
-        return _home(row, evidence(row), now) if before_the_line(row) else _end(row, _as_seen(row), now)
+    def act(row: Replacement) -> Move:
+        if before_the_line(row):
+            return _bring_back(row, evidence(row), row.note, now)
+        return _end(_as_seen(row), row.note)
 
     return _act_on_held(actor, change_id, replacement_ids, now, _is_held, act, "instance.given_up")
 
@@ -54,10 +56,10 @@ def skip(*, actor: User, change_id: int, replacement_ids: Sequence[int], now: da
     def fits(row: Replacement) -> bool:
         return row.state == State.QUEUED or (_is_held(row) and before_the_line(row))
 
-    def act(row: Replacement) -> dict[str, Any]:
+    def act(row: Replacement) -> Move:
         if row.state == State.QUEUED:
-            return _end(row, Outcome.CANCELLED, now) | {"note": "Skipped by a person; the old system is intact."}
-        return _home(row, Outcome.CANCELLED, now)
+            return _end(Outcome.CANCELLED, "Skipped by a person; the old system is intact.")
+        return _bring_back(row, Outcome.CANCELLED, row.note, now)
 
     return _act_on_held(actor, change_id, replacement_ids, now, fits, act, "instance.left_out")
 
@@ -70,26 +72,25 @@ def judge_inconclusive(
     def fits(row: Replacement) -> bool:
         return _is_held(row) and row.error_code == INCONCLUSIVE
 
-    def act(row: Replacement) -> dict[str, Any]:
+    def act(row: Replacement) -> Move:
         after = row.held_from == State.AFTER
-        cleared = {"error_code": "", "held_from": ""}
+        if not serves and after:
+            return _end(Outcome.FAILED_REPLACED, "A person says that it does not serve.")
         if not serves:
-            note = "A person says that it does not serve." if after else "A person says that its step before failed."
-            failed = _end(row, Outcome.FAILED_REPLACED, now) if after else _home(row, Outcome.FAILED_UNTOUCHED, now)
-            return failed | {"note": note}
+            why = "A person says that its step before failed."
+            return _bring_back(row, Outcome.FAILED_UNTOUCHED, why, now)
+        cleared: RowFields = {"error_code": "", "held_from": ""}
         if after:
             outcome = Outcome.ADOPTED if row.outcome == Outcome.ADOPTED else Outcome.SUCCEEDED
-            return (
-                entering(row, State.DONE, now) | cleared | {"outcome": outcome, "note": "A person says that it serves."}
-            )
-        fields = entering(row, onward(row, State.BEFORE), now) | cleared
-        return fields | {"note": "A person says that its step was good."} | _home_first(row, now)
+            return Move(State.DONE, "A person says that it serves.", {**cleared, "outcome": outcome})
+        fields: RowFields = {**cleared, **_back_first(row, now)}
+        return Move(onward(row, State.BEFORE), "A person says that its step was good.", fields)
 
     return _act_on_held(actor, change_id, replacement_ids, now, fits, act, "instance.judged", serves=serves)
 
 
-def _home_first(row: Replacement, now: datetime) -> dict[str, Any]:
-    """In a paused change, or one that a person ended, an untouched machine goes home instead of on."""
+def _back_first(row: Replacement, now: datetime) -> RowFields:
+    """In a paused change, or one that a person ended, an untouched machine goes back to what it was instead of on."""
     stays = row.change.state == ChangeState.PAUSED or row.change.aborted_at
     return send_back_fields(now) if stays and before_the_line(row) else {}
 
@@ -112,16 +113,15 @@ def _is_held(row: Replacement) -> bool:
     return row.state == State.HELD
 
 
-def _end(row: Replacement, outcome: Outcome, now: datetime) -> dict[str, Any]:
-    to = State.CANCELLED if outcome == Outcome.CANCELLED else State.FAILED
-    return entering(row, to, now) | {"outcome": outcome}
+def _end(outcome: Outcome, note: str) -> Move:
+    return Move(State.CANCELLED if outcome == Outcome.CANCELLED else State.FAILED, note, {"outcome": outcome})
 
 
-def _home(row: Replacement, outcome: Outcome, now: datetime) -> dict[str, Any]:
-    """Return the fields that bring an untouched machine back and end it then; at once where it was never stopped."""
+def _bring_back(row: Replacement, outcome: Outcome, note: str, now: datetime) -> Move:
+    """Return the move that brings an untouched machine back and ends it then; at once where it was never stopped."""
     if not row.was_running:
-        return _end(row, outcome, now)
-    return entering(row, State.STOPPING, now) | {"outcome": outcome, "asked_at": row.asked_at} | send_back_fields(now)
+        return _end(outcome, note)
+    return Move(State.STOPPING, note, {"outcome": outcome, "asked_at": row.asked_at, **send_back_fields(now)})
 
 
 @transaction.atomic
@@ -131,7 +131,7 @@ def _act_on_held(
     replacement_ids: Sequence[int],
     now: datetime,
     fits: Callable[[Replacement], bool],
-    act: Callable[[Replacement], dict[str, Any]],
+    act: Callable[[Replacement], Move],
     action: str,
     **data: object,
 ) -> int:
@@ -147,41 +147,28 @@ def _act_on_held(
             raise Refused(f"{said}: only what has not begun, or is held untouched, is skipped.", kind="moved")
         said = "This machine is no longer held" if one else "None of these machines is held any more"
         raise Refused(f"{said}. Look at the present state.", kind="moved")
-    moves: list[Transition] = []
-    events = []
-    for row in rows:
-        fields = act(row)
-        moves.append(_transition(row, fields, now))
-        events.append(
-            event(
-                action=action,
-                actor=actor,
-                subject=str(row.instance),
-                change=change,
-                instance=row.instance,
-                data={
-                    "from": row.held_from or row.state,
-                    "to": fields["state"],
-                    "outcome": fields.get("outcome", ""),
-                    **data,
-                },
-            )
+    moves = [(row, act(row)) for row in rows]
+    move(moves, now)
+    events = [
+        event(
+            action=action,
+            actor=actor,
+            subject=str(row.instance),
+            change=change,
+            instance=row.instance,
+            data={
+                "from": row.held_from or row.state,
+                "to": decided.to,
+                "outcome": decided.fields.get("outcome", ""),
+                **data,
+            },
         )
-        Replacement.objects.filter(pk=row.pk).update(**fields, claims=0, leased_until=None, lease=row.lease + 1)
-    Transition.objects.bulk_create(moves)
-    ended = [row.target_id for row, move in zip(rows, moves, strict=True) if move.to_state in FINAL]
-    Target.objects.filter(pk__in=ended).update(open=False)
+        for row, decided in moves
+    ]
     _attend(change, now)
     wake()
     record_all(events)
     return len(rows)
-
-
-def _transition(row: Replacement, fields: dict[str, Any], now: datetime) -> Transition:
-    note = str(fields.get("note", row.note))[:500]
-    return Transition(
-        replacement=row, at=now, from_state=row.state, to_state=fields["state"], note=note, lease=row.lease + 1
-    )
 
 
 def _attend(change: Change, now: datetime) -> None:

@@ -8,9 +8,9 @@ from django.db.models import Count, Q
 
 from fleet.changes.permissions import Act, acts_of, relation_of
 from fleet.changes.running.after_a_stop import rest_asked
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.graph import GRAPH
 from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
-from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.engine.waves import RunCounts, counts_of, next_wave, wave_name
 from fleet.guards.policy import Policy
 from fleet.guards.window import may_begin

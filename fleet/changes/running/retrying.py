@@ -12,11 +12,12 @@ from django.db import transaction
 from fleet.audit.trail import record
 from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
-from fleet.engine.graph import entering
+from fleet.engine.moves import move
+from fleet.engine.results import Move, RowFields
 from fleet.guards.roles import has_role_over, scopes_of
 from fleet.lib.refused import Refused
 from fleet.lib.text import moment_utc
-from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, Role, Transition, User
+from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, Role, User
 
 # The same call is repeated for 10 minutes, and the signature of the last one is good for 15 more.
 LATE_CALLS_END = timedelta(minutes=26)
@@ -71,24 +72,15 @@ def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) ->
         )
     retry.agreed_by, retry.agreed_at = actor, now
     retry.save(update_fields=["agreed_by", "agreed_at"])
-    fields = entering(row, ReplacementState.PREPARING, now) | {
+    fields: RowFields = {
         "epoch": retry.epoch,
         "token": "",
         "first_sent_at": None,
         "request_id": "",
         "held_from": "",
         "error_code": "",
-        "note": "It is replaced once more, as two persons agreed.",
     }
-    Replacement.objects.filter(pk=row.pk).update(**fields, claims=0, leased_until=None, lease=row.lease + 1)
-    Transition.objects.create(
-        replacement=row,
-        at=now,
-        from_state=row.state,
-        to_state=ReplacementState.PREPARING,
-        note=str(fields["note"]),
-        lease=row.lease + 1,
-    )
+    move([(row, Move(ReplacementState.PREPARING, "It is replaced once more, as two persons agreed.", fields))], now)
     wake()
     _record("instance.retry_agreed", actor, change, row, retry)
     row.refresh_from_db()

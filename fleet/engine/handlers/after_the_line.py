@@ -9,7 +9,7 @@ from fleet.cloud import BatchAnswer, CloudError, EcsClient
 from fleet.cloud.changing import settable
 from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.handlers.power import ask_to_start, cause_only
-from fleet.engine.results import Move, Result, State, Wait, ended, hold_for_person
+from fleet.engine.results import Move, Result, RowFields, State, Wait, ended, hold_for_person
 from fleet.engine.route import onward
 from fleet.inventory.reading import Reading
 from fleet.models import AuditEvent, Login, Outcome, Replacement
@@ -51,8 +51,10 @@ def restoring(batch: Batch) -> dict[int, Result]:
             _put_back_group(way, group, batch.now, events, waits)
     for row in rows:
         wait = waits.get(row.pk)
-        done = {"restored": row.restored}
-        results[row.pk] = Wait(wait.seconds, wait.note, done, events[row.pk]) if wait else _go_on(row, events[row.pk])
+        restored: RowFields = {"restored": row.restored}
+        results[row.pk] = (
+            Wait(wait.seconds, wait.note, restored, events[row.pk]) if wait else _go_on(row, events[row.pk])
+        )
     return results
 
 

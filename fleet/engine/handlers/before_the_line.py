@@ -1,16 +1,20 @@
 """Before the line of no return: look, and stop. Nothing here can lose anything."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleet.engine.batch import Batch
+from fleet.engine.codes import NOT_STAYING
 from fleet.engine.handlers.power import ask_to_stop
-from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, ended
+from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again, ended, hold_for_person
 from fleet.engine.route import onward
 from fleet.guards.policy import Policy
 from fleet.inventory.reading import Reading
-from fleet.models import Outcome, Replacement
+from fleet.models import Outcome, Replacement, Transition
 
 ASK_AGAIN = timedelta(seconds=60)
+STOPPED_BEFORE = (State.SNAPSHOTTING, State.REPLACING)
+MOST_STOPS = 3  # times that a machine is stopped once more; then somebody else starts it, and a person looks
 
 
 def drift(row: Replacement, reading: Reading) -> str:
@@ -54,7 +58,7 @@ def _prepare(row: Replacement, reading: Reading, batch: Batch) -> Result:
         return Wait(batch.pace(row), f"It is {reading.status.lower()}; it is looked at again.")
     if row.was_running is None:  # a retry comes here with a machine that we stopped: what it was before still holds
         row.was_running = reading.status == "Running"
-    fields = {
+    fields: RowFields = {
         "was_running": row.was_running,
         "carried": {
             "snapshot_policy": reading.snapshot_policy,
@@ -96,3 +100,22 @@ def _its_time_is_over(row: Replacement, now: datetime) -> bool:
     if row.asked_at is None:
         return False  # nobody has asked it gracefully yet, however long it waited for that
     return bool(minutes) and not row.forced and now - row.entered_at >= timedelta(minutes=minutes)
+
+
+def held_if_stopped_too_often(row: Replacement, result: Result) -> Result:
+    """Hold a machine that is to be stopped once more after it was stopped three times; return any other result as it is.
+
+    Each stay in a state has a deadline, but to be stopped again begins another stay: without this a machine that somebody
+    starts again and again would go round for ever. A person's decision about it begins the count anew.
+    """
+    if not isinstance(result, Move) or result.to is not State.STOPPING or row.state not in STOPPED_BEFORE:
+        return result
+    history = Transition.objects.filter(replacement=row)
+    decided = history.filter(from_state=State.HELD).order_by("-at").values_list("at", flat=True).first()
+    again = history.filter(from_state__in=STOPPED_BEFORE, to_state=State.STOPPING)
+    if (again.filter(at__gt=decided) if decided else again).count() < MOST_STOPS:
+        return result
+    why = f"It was stopped {MOST_STOPS} times and does not stay stopped, or the cloud does not take it for stopped."
+    code = result.fields.get("error_code") or NOT_STAYING
+    move = hold_for_person(row, f"{why} {result.note}", code=code, events=result.events)
+    return replace(move, fields={**result.fields, **move.fields})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fleet.cloud import BatchAnswer, CloudError, MachineAnswer, retryability_of
 from fleet.engine.batch import Batch, machine_event, retry_after
-from fleet.engine.results import Result, Wait, ended
+from fleet.engine.results import Result, RowFields, Wait, ended
 from fleet.models import AuditEvent, Outcome, Replacement
 
 # Said of one machine inside an answer: it is on its way already, or the answer leaves it out. The next reading tells.
@@ -30,8 +30,8 @@ def ask_to_stop(batch: Batch, rows: list[Replacement], *, force: bool = False) -
             return Wait(30, f"The cloud refused to force it to stop: {message}", {"error_code": code}, events)
         return ended(Outcome.FAILED_UNTOUCHED, f"The cloud refused to stop it: {message}", code=code, events=events)
 
-    def asked(row: Replacement) -> dict[str, object]:
-        fields: dict[str, object] = {"asked_at": batch.now}
+    def asked(row: Replacement) -> RowFields:
+        fields: RowFields = {"asked_at": batch.now}
         if force:
             fields["forced"] = True
         elif row.asked_at is None:

@@ -13,7 +13,7 @@ from fleet.engine.batch import Batch, machine_event
 from fleet.engine.handlers.before_the_line import drift
 from fleet.engine.handlers.sending import send
 from fleet.engine.protocol import NextStep, Record, Seen, decide
-from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, hold_for_person
+from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again, hold_for_person
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
 
@@ -84,7 +84,7 @@ def look(row: Replacement, reading: Reading, now: datetime, *, soon: float) -> R
             return Wait(soon, "The new disk is being made.")
         case NextStep.ADOPT:
             adopted = machine_event(row, "instance.adopted", new_disk=reading.disk_id, old_disk=record.approved_disk)
-            fields = {"new_disk_id": reading.disk_id, "outcome": Outcome.ADOPTED}
+            fields: RowFields = {"new_disk_id": reading.disk_id, "outcome": Outcome.ADOPTED}
             return Wait(0, "The answer was lost; the new disk is ours by image, size and time.", fields, [adopted])
         case NextStep.RESTORE:
             return Move(State.RESTORING, "The new disk is in use.")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from fleet.engine.batch import Batch, machine_event
 from fleet.engine.handlers.before_the_line import gone
 from fleet.engine.handlers.power import ask_to_start, cause_only
-from fleet.engine.results import Move, Result, State, Wait, ended
+from fleet.engine.results import Move, Result, RowFields, State, Wait, ended
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
 
@@ -18,7 +18,7 @@ SHOWS = timedelta(seconds=10)
 DEADLINE = timedelta(minutes=15)
 
 
-def send_back_fields(now: datetime) -> dict[str, object]:
+def send_back_fields(now: datetime) -> RowFields:
     """Return the fields that send a row back."""
     return {"returning": True, "deadline_at": now + DEADLINE}
 
@@ -67,5 +67,10 @@ def overdue(row: Replacement) -> Move:
     note = f"It did not start again in 15 min; the old system is intact. {row.note}"
     outcome = row.outcome or Outcome.FAILED_UNTOUCHED
     # A machine that we stopped and that stands still is a person's business, whatever was to become of it.
-    fields = {"held_from": State.STARTING, "returning": False, "outcome": outcome, "error_code": row.error_code}
+    fields: RowFields = {
+        "held_from": State.STARTING,
+        "returning": False,
+        "outcome": outcome,
+        "error_code": row.error_code,
+    }
     return Move(State.HELD, note, fields)

@@ -1,20 +1,21 @@
-"""The irreversible call itself: gates, quota, intent, call, and what its answer means (`protocol.judge`)."""
+"""The irreversible call itself: gates, quota, the committed intent, the call. What its answer means is said in `answers`."""
 
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from fleet.audit.trail import record_all
-from fleet.cloud import CloudError, ReplaceAnswer, Retryability
+from fleet.cloud import CloudError
 from fleet.cloud.transport import REPLACE_TIMEOUT
-from fleet.engine.batch import Batch, machine_event, retry_after
+from fleet.engine.batch import Batch, machine_event
+from fleet.engine.codes import GATE_CLOSED
+from fleet.engine.handlers.answers import NotSent, Reply, result_of_call
 from fleet.engine.handlers.returning import send_back_fields
-from fleet.engine.protocol import After, Answer, judge, may_leave
-from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, hold_for_person
+from fleet.engine.protocol import may_leave
+from fleet.engine.results import Result, State, Wait, end_and_start_again, hold_for_person
 from fleet.guards.approvals import approved_leaves
 from fleet.guards.gates import closed, passing
 from fleet.guards.kill_switch import pressed
@@ -22,20 +23,11 @@ from fleet.guards.window import may_begin
 from fleet.inventory.quota import take, used
 from fleet.lib.canonical import digest
 from fleet.lib.secret import SealBroken, Secret
-from fleet.models import Account, AuditEvent, Change, ChangeState, Login, Outcome, Replacement
+from fleet.models import Account, Change, ChangeState, Login, Outcome, Replacement
 from fleet.vault.passwords import open_password
 
 ACTION = "ReplaceSystemDisk"
-GATE_CLOSED = "FleetOS.GateClosed"
 THREADS = 8
-REFUSALS = {
-    "IdempotentParameterMismatch": Answer.TOKEN_TAKEN,
-    "IdempotenceParamNotMatch": Answer.TOKEN_TAKEN,
-    "InvalidIdempotenceParameter.Mismatch": Answer.TOKEN_TAKEN,
-    "DiskCreatingSnapshot": Answer.NOT_NOW,
-    "IncorrectDiskStatus.CreatingSnapshot": Answer.NOT_NOW,
-    "IncorrectInstanceStatus": Answer.NOT_STOPPED,
-}
 
 
 def token_of(row: Replacement) -> str:
@@ -60,8 +52,10 @@ def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
         )
     first_time = {row.pk for row in cleared if row.first_sent_at is None}
     intended = _commit_intent(cleared[:granted], batch.now)
-    answers = _call_all(batch, intended)
-    return results | {row.pk: judged(row, answers[row.pk], batch, first_time=row.pk in first_time) for row in intended}
+    replies = _call_all(batch, intended)
+    for row in intended:
+        results[row.pk] = result_of_call(row, replies[row.pk], batch, first_time=row.pk in first_time)
+    return results
 
 
 def next_minute(now: datetime) -> datetime:
@@ -144,24 +138,24 @@ def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
     return intended
 
 
-def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer | CloudError | str]:
+def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, Reply]:
     """Call for each row from a bounded pool of threads. Threads touch the cloud alone, never the database."""
-    answers: dict[int, ReplaceAnswer | CloudError | str] = {}
+    replies: dict[int, Reply] = {}
     passwords: dict[int, Secret | None] = {}
     for row in rows:
         try:
             if row.change_id not in passwords:
                 passwords[row.change_id] = open_password(row.change)
         except SealBroken as broken:
-            answers[row.pk] = str(broken)
-    ready = [row for row in rows if row.pk not in answers]
+            replies[row.pk] = NotSent(str(broken))
+    ready = [row for row in rows if row.pk not in replies]
     oldest = min((batch.reading(row).read_at for row in ready), default=batch.now)
     read_at = time.monotonic() - max(0.0, (batch.clock.now() - oldest).total_seconds())
 
-    def call(row: Replacement) -> ReplaceAnswer | CloudError | str:
+    def call(row: Replacement) -> Reply:
         age = time.monotonic() - read_at
         if not may_leave(reading_age=age, lease_left=batch.lease_left(), call_timeout=REPLACE_TIMEOUT):
-            return ""
+            return NotSent()
         change = row.change
         try:
             return batch.client.replace_system_disk(
@@ -182,79 +176,6 @@ def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, ReplaceAnswer 
             some = ready[start : start + THREADS]
             # Asked for again between calls: a press of the kill switch stops what has not left yet.
             stopped = pressed(batch.account.pk, batch.region)
-            said = [""] * len(some) if stopped else pool.map(call, some)
-            answers |= dict(zip([row.pk for row in some], said, strict=True))
-    return answers
-
-
-def judged(row: Replacement, answer: ReplaceAnswer | CloudError | str, batch: Batch, *, first_time: bool) -> Result:
-    """Say what follows from an answer, an error, or words (empty: too late) where nothing left; see `protocol.judge`."""
-    verdict = judge(_kind(answer), first=first_time)
-    fields: dict[str, object] = {} if verdict.intent_stands else {"first_sent_at": None}
-    if isinstance(answer, ReplaceAnswer):
-        return _replaced(row, answer, batch.pace(row, since=batch.now))
-    if isinstance(answer, CloudError):
-        return _not_replaced(row, answer, verdict.then, fields, batch.now)
-    # Nothing left this process: an intent that was made just now is taken back.
-    if verdict.then is After.HOLD:
-        why = f"{answer}. Set the password anew in a copy of the change."
-        said = (
-            f"Not replaced: {why}" if first_time else f"Not sent again: {why} The answer to the earlier call was lost."
-        )
-        return _with(hold_for_person(row, said), fields)
-    return Wait(0, "The reading was too old to act on; it is read again.", fields)
-
-
-def _kind(answer: ReplaceAnswer | CloudError | str) -> Answer:
-    if isinstance(answer, ReplaceAnswer):
-        return Answer.DISK
-    if isinstance(answer, str):
-        return Answer.CANNOT_SEND if answer else Answer.NOT_SENT
-    if answer.retryability is Retryability.WAIT:
-        return Answer.THROTTLED
-    if answer.retryability is Retryability.REFUSED:
-        return REFUSALS.get(answer.code, Answer.REFUSED)
-    # Also where the cloud says that this token is being worked on: then a call of ours was accepted.
-    return Answer.UNCLEAR
-
-
-def _replaced(row: Replacement, answer: ReplaceAnswer, soon: float) -> Wait:
-    done = machine_event(
-        row,
-        "instance.disk_replaced",
-        request_id=answer.request_id,
-        old_disk=row.target.seen["disk_id"],
-        new_disk=answer.disk_id,
-        image=row.image_id,
-        size=row.change.disk_size,
-    )
-    fields = {"new_disk_id": answer.disk_id, "request_id": answer.request_id, "error_code": ""}
-    return Wait(soon, "The new disk is being made.", fields, [done])
-
-
-def _not_replaced(row: Replacement, error: CloudError, then: After, fields: dict[str, object], now: datetime) -> Result:
-    said = {"code": error.code, "http_status": error.http_status}
-    if again := retry_after(error, now):
-        # Throttled is not accepted: only an answer that leaves it open is a lost one.
-        action = "instance.call_refused" if error.retryability is Retryability.WAIT else "instance.answer_lost"
-        event = machine_event(row, action, request_id=error.request_id, **said)
-        return Wait(again.seconds, again.note, fields | {"error_code": error.code}, [event])
-    refused = machine_event(row, "instance.call_refused", request_id=error.request_id, **said)
-    match then:
-        case After.LOOK_AGAIN:
-            return Wait(15, "A snapshot of its disk is being made.", fields | {"error_code": error.code}, [refused])
-        case After.STOP:
-            taken_back = fields | {"error_code": error.code, "asked_at": None}
-            return Move(State.STOPPING, "It was not stopped any more.", taken_back, [refused])
-        case After.END:
-            why = f"The cloud refused: {error.message}"
-            return _with(end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=error.code), fields, [refused])
-    if _kind(error) is Answer.TOKEN_TAKEN:
-        why = "The cloud knows this token with other parameters."
-    else:
-        why = f"The answer to an earlier call was lost, and now the cloud refuses: {error.message}"
-    return hold_for_person(row, why, code=error.code, events=[refused])
-
-
-def _with(move: Move, fields: dict[str, object], events: list[AuditEvent] | None = None) -> Move:
-    return replace(move, fields=fields | move.fields, events=[*(events or []), *move.events])
+            found = [NotSent()] * len(some) if stopped else pool.map(call, some)
+            replies |= dict(zip([row.pk for row in some], found, strict=True))
+    return replies

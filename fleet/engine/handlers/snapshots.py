@@ -5,8 +5,9 @@ from datetime import timedelta
 from fleet.cloud import CloudError, SnapshotView
 from fleet.cloud.describe import IDS_A_CALL
 from fleet.engine.batch import Batch, machine_event, retry_after
+from fleet.engine.codes import SNAPSHOT_FAILED
 from fleet.engine.handlers.before_the_line import drift, gone
-from fleet.engine.results import Move, Result, State, Wait, end_and_start_again
+from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again
 from fleet.engine.route import onward
 from fleet.inventory.reading import Reading
 from fleet.lib.canonical import digest
@@ -41,7 +42,7 @@ def _snapshot(row: Replacement, reading: Reading, view: SnapshotView | None, bat
     if view is None or view.status == "failed" or view.disk_id != row.target.seen["disk_id"]:
         why = "The snapshot failed." if view else "The snapshot is gone."
         return end_and_start_again(
-            row, Outcome.FAILED_UNTOUCHED, f"{why} The old system is intact.", code="SnapshotFailed"
+            row, Outcome.FAILED_UNTOUCHED, f"{why} The old system is intact.", code=SNAPSHOT_FAILED
         )
     if view.status != "accomplished":
         return Wait(batch.pace(row), f"The snapshot is being taken ({view.progress}).")
@@ -80,7 +81,7 @@ def _refused(row: Replacement, error: CloudError, name: str, batch: Batch) -> Re
     if error.code in BEING_MADE:
         views, _ = batch.client.describe_snapshots(disk_id=row.target.seen["disk_id"])
         ours = [view for view in views if view.name == name and view.status == "progressing"]
-        fields = {"snapshot_id": ours[0].snapshot_id} if ours else {}
+        fields: RowFields = {"snapshot_id": ours[0].snapshot_id} if ours else {}
         return Wait(15, "A snapshot of its disk is being taken already.", fields)
     if error.code in PASSING:
         return Wait(30, f"The snapshot has to wait: {error.message}", {"error_code": error.code})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleet.engine.batch import Batch
+from fleet.engine.codes import AFTER_STEP_FAILED, BEFORE_STEP_FAILED, INCONCLUSIVE
 from fleet.engine.handlers.after_the_line import succeeded
 from fleet.engine.handlers.before_the_line import drift, gone
 from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, ended, hold_for_person
@@ -17,8 +18,6 @@ from fleet.engine.steps.verdict import StepReport, StepVerdict
 from fleet.guards.policy import PolicyStep
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
-
-INCONCLUSIVE = "Inconclusive"
 
 
 def before(batch: Batch) -> dict[int, Result]:
@@ -91,10 +90,10 @@ def _bad(row: Replacement, state: State, said: StepReport) -> Move:
     if state is State.BEFORE:
         why = f"The step before failed: {said.words} The machine was not touched."
         return _with(
-            end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=said.code or "BeforeStepFailed"), said
+            end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=said.code or BEFORE_STEP_FAILED), said
         )
     why = f"The new disk is in place, and the step after failed: {said.words}"
-    return _with(ended(Outcome.FAILED_REPLACED, why, code="AfterStepFailed"), said)
+    return _with(ended(Outcome.FAILED_REPLACED, why, code=AFTER_STEP_FAILED), said)
 
 
 def _with(move: Move, said: StepReport) -> Move:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
+from fleet.engine.results import RowFields
 from fleet.models import AuditEvent
 
 
@@ -22,5 +22,5 @@ class StepReport:
     words: str = ""
     seconds: float = 5.0
     code: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: RowFields = field(default_factory=RowFields)
     events: list[AuditEvent] = field(default_factory=list)

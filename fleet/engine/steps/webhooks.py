@@ -11,7 +11,7 @@ from dataclasses import replace
 from django.conf import settings
 
 from fleet.engine.batch import Batch, machine_event
-from fleet.engine.results import State
+from fleet.engine.results import RowFields, State
 from fleet.engine.route import step_of
 from fleet.engine.steps.verdict import StepReport, StepVerdict
 from fleet.lib.canonical import canonical_json
@@ -109,5 +109,5 @@ def _noted(row: Replacement, said: StepReport, state: State, batch: Batch) -> St
     if row.step_asked_at is not None:
         return said
     asked = machine_event(row, "instance.step_asked", message=message_id(row, state))
-    fields = {"step_asked_at": batch.now, "step_id": message_id(row, state)}
-    return replace(said, fields=fields | said.fields, events=[asked, *said.events])
+    fields: RowFields = {"step_asked_at": batch.now, "step_id": message_id(row, state), **said.fields}
+    return replace(said, fields=fields, events=[asked, *said.events])

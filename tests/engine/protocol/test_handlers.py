@@ -10,8 +10,8 @@ from fleet.cloud import CloudError, EcsClient, ReplaceAnswer
 from fleet.cloud.errors import retryability_of
 from fleet.engine import loop
 from fleet.engine.batch import Batch
+from fleet.engine.handlers.answers import NotSent, Reply, result_of_call
 from fleet.engine.handlers.replacing import look, record_of, seen_of
-from fleet.engine.handlers.sending import judged
 from fleet.engine.protocol import RESEND_WINDOW, After, Answer, NextStep, decide, judge
 from fleet.engine.results import Move, Result, State, Wait
 from fleet.inventory.reading import Reading
@@ -124,8 +124,8 @@ ANSWERS = [
     (error("SDK.HttpError", 0), Answer.UNCLEAR),
     (error("InternalError", 500), Answer.UNCLEAR),
     (error("IdempotentProcessing"), Answer.UNCLEAR),
-    ("", Answer.NOT_SENT),
-    ("The password cannot be opened", Answer.CANNOT_SEND),
+    (NotSent(), Answer.NOT_SENT),
+    (NotSent("The password cannot be opened"), Answer.CANNOT_SEND),
     (error("Throttling.User", 400), Answer.THROTTLED),
     (error("DiskCreatingSnapshot"), Answer.NOT_NOW),
     (error("IncorrectInstanceStatus"), Answer.NOT_STOPPED),
@@ -146,12 +146,10 @@ def batch_of(row: Replacement) -> Batch:
 @pytest.mark.django_db
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize(("answer", "kind"), ANSWERS)
-def test_an_answer_leads_where_the_protocol_says(
-    answer: ReplaceAnswer | CloudError | str, kind: Answer, first: bool
-) -> None:
+def test_an_answer_leads_where_the_protocol_says(answer: Reply, kind: Answer, first: bool) -> None:
     verdict = judge(kind, first=first)
     row = row_of(first_sent_at=NOW)
-    result = judged(row, answer, batch_of(row), first_time=first)
+    result = result_of_call(row, answer, batch_of(row), first_time=first)
 
     assert (result.to if isinstance(result, Move) else None) == THEN[verdict.then]
     assert ("first_sent_at" in result.fields) is not verdict.intent_stands, "taken back, or standing"

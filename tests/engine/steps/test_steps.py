@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fleet.changes.running import held_machines
+from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.results import State
-from fleet.engine.steps.handling import INCONCLUSIVE
 from fleet.guards.policy import PolicyStep
 from fleet.lib.clock import ManualClock
 from fleet.lib.signing import key_of, sign
