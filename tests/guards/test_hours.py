@@ -1,17 +1,15 @@
 """Freezes and windows around a change: what closes it, when it may start, what is missed, what starts by itself."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from fleet.changes.review import deciding
 from fleet.changes.review.requirements import Requirement, requirements
 from fleet.changes.running import scheduling
-from fleet.guards import approvals, calendars, gates
 from fleet.guards.window import may_begin, may_start, window_of
 from fleet.lib.refused import Refused
-from fleet.models import AuditEvent, Calendar, Change, ChangeState, Grant, MachineLock, Replacement, Role
+from fleet.models import AuditEvent, Calendar, Change, ChangeState, Grant, Role
 from tests.changes.review import forms
 from tests.changes.review.forms import NOON, World
 from tests.support import people
@@ -36,13 +34,6 @@ def calendar(
 
 def listed(here: World, change: Change) -> dict[str, Requirement]:
     return {each.code: each for each in requirements(change, here.reviewer, here.now)}
-
-
-def approved(here: World, **fields: Any) -> Change:
-    change = forms.asked(here, **fields)
-    forms.approve(here, change)
-    change.refresh_from_db()
-    return change
 
 
 def state(change: Change) -> str:
@@ -77,7 +68,7 @@ def test_a_freeze_holds_for_the_machines_in_its_scope(here: World, scope: dict[s
 
 def test_a_freeze_of_another_account_is_nothing_to_this_one(here: World) -> None:
     calendar(account=people.account("lab"))
-    forms.start(here, approved(here))
+    forms.start(here, forms.approved(here))
 
 
 def test_one_frozen_machine_freezes_the_change_until_it_is_removed(here: World) -> None:
@@ -92,7 +83,7 @@ def test_one_frozen_machine_freezes_the_change_until_it_is_removed(here: World) 
 
 def test_a_window_that_is_named_opens_only_then(here: World) -> None:
     window = calendar("Nights", opens=False, start=10, end=14, repeats="daily")
-    change = approved(here, calendar=window)
+    change = forms.approved(here, calendar=window)
     with pytest.raises(Refused, match="Outside the hours of Nights: it opens 22:00 UTC"):
         forms.start(here, change)
     here.clock.advance(10 * 3600)
@@ -102,13 +93,13 @@ def test_a_window_that_is_named_opens_only_then(here: World) -> None:
 def test_a_window_that_is_required_holds_for_all_in_its_scope(here: World) -> None:
     calendar("Nights", opens=False, start=10, end=14, repeats="daily", required=True, environment="prod")
     with pytest.raises(Refused, match="Outside the hours"):
-        forms.start(here, approved(here))
-    other = approved(here, machines=[people.machine(here.account, 50, environment="lab")])
+        forms.start(here, forms.approved(here))
+    other = forms.approved(here, machines=[people.machine(here.account, 50, environment="lab")])
     forms.start(here, other)
 
 
 def test_the_last_start_is_the_end_less_the_forecast(here: World) -> None:
-    change = approved(here, not_after=NOON + 2 * HOUR)
+    change = forms.approved(here, not_after=NOON + 2 * HOUR)
     window = window_of(change, here.now)
     assert window.last_start == NOON + 2 * HOUR - timedelta(seconds=window.seconds)
     here.clock.moment = window.last_start + timedelta(seconds=1)
@@ -119,7 +110,7 @@ def test_the_last_start_is_the_end_less_the_forecast(here: World) -> None:
 
 
 def test_a_machine_begins_only_where_it_is_done_before_the_end(here: World) -> None:
-    change = approved(here, not_after=NOON + 2 * HOUR)
+    change = forms.approved(here, not_after=NOON + 2 * HOUR)
     one = window_of(change, here.now).one
     latest = NOON + 2 * HOUR - timedelta(seconds=one)
     assert may_begin(change, latest) == ""
@@ -129,7 +120,7 @@ def test_a_machine_begins_only_where_it_is_done_before_the_end(here: World) -> N
 
 def test_a_change_longer_than_every_window_goes_on_in_the_next(here: World) -> None:
     nights = calendar("Nights", opens=False, start=0, end=0.1, repeats="daily")
-    change = approved(here, calendar=nights, policy={"max_in_flight": 1, "failures_allowed": 0})
+    change = forms.approved(here, calendar=nights, policy={"max_in_flight": 1, "failures_allowed": 0})
     window = window_of(change, here.now)
     assert window.seconds > 360 > window.one
     assert window.spans
@@ -139,7 +130,7 @@ def test_a_change_longer_than_every_window_goes_on_in_the_next(here: World) -> N
 
 
 def test_a_calendar_that_cannot_be_read_is_closed(here: World) -> None:
-    change = approved(here)
+    change = forms.approved(here)
     broken = calendar(start=5, end=6, time_zone="Mars/Olympus")
     with pytest.raises(Refused, match="cannot be asked: Mars/Olympus is no time zone"):
         forms.start(here, change)
@@ -148,7 +139,7 @@ def test_a_calendar_that_cannot_be_read_is_closed(here: World) -> None:
 
 
 def test_a_named_calendar_that_is_switched_off_is_closed(here: World) -> None:
-    change = approved(here, calendar=calendar("Nights", opens=False))
+    change = forms.approved(here, calendar=calendar("Nights", opens=False))
     Calendar.objects.update(active=False)
     with pytest.raises(Refused, match="switched off"):
         forms.start(here, change)
@@ -157,7 +148,7 @@ def test_a_named_calendar_that_is_switched_off_is_closed(here: World) -> None:
 def test_a_missed_window_expires_the_change_approved_or_not(here: World) -> None:
     window = calendar("Tonight", opens=False, start=10, end=14)
     waiting = forms.asked(here, here.machines[:2], calendar=window)
-    ready = approved(here, machines=here.machines[2:], calendar=window)
+    ready = forms.approved(here, machines=here.machines[2:], calendar=window)
     assert ready.approved_until == NOON + 14 * HOUR
     here.clock.advance(14 * 3600 - 1)
     assert deciding.expire_approvals(here.now) == 0
@@ -176,8 +167,8 @@ def test_hours_that_are_over_are_approved_by_nobody(here: World) -> None:
 
 def test_only_a_planned_start_happens_by_itself(here: World) -> None:
     nights = calendar("Nights", opens=False, start=10, end=14, repeats="daily")
-    alone = approved(here, machines=here.machines[:2], calendar=nights)
-    planned = approved(here, machines=here.machines[2:], calendar=nights)
+    alone = forms.approved(here, machines=here.machines[:2], calendar=nights)
+    planned = forms.approved(here, machines=here.machines[2:], calendar=nights)
     scheduling.schedule(actor=here.author, change_id=planned.pk, at=None, now=here.now)
     assert scheduling.start_due(here.now) == 0
     here.clock.advance(10 * 3600)
@@ -199,7 +190,7 @@ def test_an_approval_that_comes_late_starts_nothing(here: World) -> None:
 
 def test_a_planned_start_that_was_missed_is_not_made_up_for(here: World) -> None:
     nights = calendar("Nights", opens=False, start=10, end=14, repeats="daily")
-    change = approved(here, calendar=nights)
+    change = forms.approved(here, calendar=nights)
     scheduling.schedule(actor=here.author, change_id=change.pk, at=None, now=here.now)
     here.clock.advance(34.5 * 3600)  # the next night, half an hour into the window
     assert scheduling.start_due(here.now) == 0
@@ -208,7 +199,7 @@ def test_a_planned_start_that_was_missed_is_not_made_up_for(here: World) -> None
 
 
 def test_what_is_in_the_way_of_a_planned_start_is_said_once_and_waited_for(here: World) -> None:
-    change = approved(here)
+    change = forms.approved(here)
     scheduling.schedule(actor=here.author, change_id=change.pk, at=NOON + HOUR, now=here.now)
     calendar(start=0, end=1.5)
     here.clock.advance(3600)
@@ -222,7 +213,7 @@ def test_what_is_in_the_way_of_a_planned_start_is_said_once_and_waited_for(here:
 
 
 def test_a_planner_who_lost_the_role_starts_nothing(here: World) -> None:
-    change = approved(here)
+    change = forms.approved(here)
     scheduling.schedule(actor=here.author, change_id=change.pk, at=NOON + HOUR, now=here.now)
     Grant.objects.filter(user=here.author).update(role=Role.VIEWER)
     here.clock.advance(3600)
@@ -233,7 +224,7 @@ def test_a_planner_who_lost_the_role_starts_nothing(here: World) -> None:
 
 
 def test_a_planner_who_was_deactivated_starts_nothing(here: World) -> None:
-    change = approved(here)
+    change = forms.approved(here)
     scheduling.schedule(actor=here.author, change_id=change.pk, at=NOON + HOUR, now=here.now)
     here.author.is_active = False
     here.author.save()
@@ -246,7 +237,7 @@ def test_a_planner_who_was_deactivated_starts_nothing(here: World) -> None:
 
 
 def test_when_a_start_cannot_be_planned(here: World) -> None:
-    change = approved(here, not_after=NOON + 5 * HOUR)
+    change = forms.approved(here, not_after=NOON + 5 * HOUR)
     calendar(start=2, end=3)
     for at, words in (
         (NOON, "has passed"),
@@ -263,38 +254,3 @@ def test_when_a_start_cannot_be_planned(here: World) -> None:
         scheduling.unschedule(actor=here.author, change_id=change.pk, now=here.now)
     with pytest.raises(Refused, match="role operator"):
         scheduling.schedule(actor=here.reviewer, change_id=change.pk, at=NOON + HOUR, now=here.now)
-
-
-def gate(row: Replacement, here: World) -> str:
-    """Ask as the engine does, a moment before the irreversible call."""
-    change = Change.objects.get(pk=row.change_id)
-    return gates.closed(row, change, row.account, approvals.approved_leaves(change, here.now), here.now)
-
-
-def test_every_gate_closes_one_machine(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    nights = calendar("Now", opens=False, start=-1, end=3)
-    change = approved(here, calendar=nights)
-    forms.start(here, change)
-    row, other = Replacement.objects.select_related("instance", "target", "account").order_by("pk")[:2]
-    assert gate(row, here) == ""
-    MachineLock.objects.create(instance=row.instance, owner=here.second, reason="Backup runs.", at=here.now)
-    assert gate(row, here) == "second locked the machine: Backup runs."
-    assert gate(other, here) == ""
-    frozen = calendar("Frozen", start=-1, end=1)
-    assert gate(other, here).startswith("Frozen by Frozen")
-    frozen.delete()
-    here.clock.advance(3 * 3600)
-    assert gate(other, here).startswith("The approval has expired")
-    Change.objects.filter(pk=change.pk).update(approved_until=NOON + 80 * HOUR)
-    assert gate(other, here).startswith("No valid approval")
-    here.clock.moment = NOON
-    monkeypatch.setattr(calendars, "guards_of", lambda *_: 1 / 0)
-    assert gate(other, here) == "Calendars and kill switch could not be read."
-
-
-def test_too_few_valid_approvals_close_the_gate(here: World) -> None:
-    change = approved(here)
-    assert len(approvals.approved_leaves(change, here.now)) == 4
-    assert approvals.approved_leaves(change, here.now + 72 * HOUR) == frozenset()
-    change.contributors.create(user=here.reviewer, revision=1)
-    assert approvals.approved_leaves(change, here.now) == frozenset()

@@ -93,6 +93,14 @@ def approve(here: World, change: Change, by: User | None = None, **given: Any) -
     return deciding.approve(actor=by or here.reviewer, change_id=change.pk, **sent)
 
 
+def approved(here: World, **fields: Any) -> Change:
+    """Return a change that is approved; `fields` are what `asked` takes."""
+    change = asked(here, **fields)
+    approve(here, change)
+    change.refresh_from_db()
+    return change
+
+
 def start(here: World, change: Change) -> Change:
     return controls.start(actor=here.author, change_id=change.pk, now=here.now)
 
