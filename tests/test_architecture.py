@@ -1,5 +1,6 @@
 """The shape of the house."""
 
+import ast
 import math
 import re
 import tomllib

@@ -1,6 +1,7 @@
 """Freezes and windows around a change: what closes it, when it may start, what is missed, what starts by itself."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
