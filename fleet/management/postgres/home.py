@@ -1,8 +1,8 @@
 """Where the embedded PostgreSQL lives: its binaries, its data, its socket, and the user it runs as.
 
-PostgreSQL refuses to run as root. Started by root it runs as `nobody`; where that user cannot reach the
-project's folders, binaries and data live under /var/lib/fleet-os instead. No folder above our own is ever
-opened.
+PostgreSQL refuses to run as root. Started by root it runs as `nobody`. Where that user cannot reach the folder that is to
+hold the data, the data is kept under /var/lib/fleet-os instead; where it cannot run the binaries, since they lie in a folder
+that is closed to it, they are copied to where the data is. No folder above our own is ever opened.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ UNPRIVILEGED = "nobody"
 LONGEST_SOCKET = 107  # bytes of a socket's path that fit into sockaddr_un
 SOCKET_NAME = "/.s.PGSQL.5432"
 ELSEWHERE = Path("/var/lib/fleet-os")
+PRIVATE = "postgres"  # the folder that only the server's user enters: data and socket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +44,30 @@ def choose_home(*, folder: Path, elsewhere: Path = ELSEWHERE) -> Home:
     """Choose and make the places for the PostgreSQL of `folder` (usually `var`), which exists."""
     user = _server_user()
     binaries = _shipped()
-    base = folder
-    if user and not (_reaches(folder, user) and _runs(binaries, user)):
-        base = elsewhere / _short_hash(folder)
-        for each in (elsewhere, base):
-            if not each.is_dir():
-                each.mkdir(parents=True)
-                each.chmod(0o755)
+    base = _base(folder, elsewhere, user) if user else folder
+    if user and not _runs(binaries, user):
         binaries = _copied(binaries, to=base)
         if not _runs(binaries, user):
             raise CannotStart(
                 f"The user {user.name} cannot run the PostgreSQL in {binaries}. "
                 "Start as an ordinary user, or set DATABASE_URL."
             )
-    home = base / "postgres"
+    home = base / PRIVATE
     _own_folder(home, user)
     return Home(binaries=binaries, data=home / "data", socket=_socket_folder(home, user), user=user)
+
+
+def _base(folder: Path, elsewhere: Path, user: SystemUser) -> Path:
+    """Return `folder` if that user can be given data there, else a folder of ours under `elsewhere`, which is made."""
+    apart = elsewhere / _short_hash(folder)
+    # A folder that was opened since, or whose binaries were, must not hide the database that was made for it.
+    if _reaches(folder, user) and ((folder / PRIVATE).exists() or not (apart / PRIVATE).exists()):
+        return folder
+    for each in (elsewhere, apart):
+        if not each.is_dir():
+            each.mkdir(parents=True)
+            each.chmod(0o755)
+    return apart
 
 
 def _server_user() -> SystemUser | None:

