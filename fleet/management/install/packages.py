@@ -16,7 +16,9 @@ from typing import TextIO
 from fleet.management.install.requirements import plain_name
 
 # From an index pip names the package, from a folder the file.
-_FETCHING = re.compile(r"^(?:Collecting (?P<name>[A-Za-z0-9._-]+)|Processing \S*?(?P<file>[A-Za-z0-9._]+)-[^/]*$)")
+_FETCHING = re.compile(
+    r"^(?:Collecting (?P<name>[A-Za-z0-9._-]+)|Processing (?:\S*/)?(?P<file>[A-Za-z0-9._]+)-[^/\s]*\.whl)"
+)
 EVERY = 1.0  # seconds between two signs of life
 LINES_KEPT = 25
 
@@ -80,6 +82,12 @@ def install(*, python: Path, requirements: Sequence[Path], names: set[str]) -> N
     progress.end(text=f"Installed {len(names)} packages")
 
 
+def fetched_by(*, line: str) -> str:
+    """Return the package that pip says in this line of its output to fetch, or nothing."""
+    found = _FETCHING.match(line)
+    return plain_name(found["name"] or found["file"]) if found else ""
+
+
 def _follow(pip: "subprocess.Popen[bytes]", *, python: Path, progress: Progress, names: set[str]) -> deque[str]:
     """Read pip's output to its end, showing progress; return its last lines."""
     assert pip.stdout is not None
@@ -100,9 +108,9 @@ def _follow(pip: "subprocess.Popen[bytes]", *, python: Path, progress: Progress,
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in (raw.decode(errors="replace").rstrip() for raw in lines):
                     kept.append(line)
-                    if found := _FETCHING.match(line):
-                        current = plain_name(found["name"] or found["file"])
-                        fetched.add(current)
+                    if name := fetched_by(line=line):
+                        current = name
+                        fetched.add(name)
                     installing = installing or line.startswith("Installing collected packages")
             if installing:
                 progress.show(step="installing", done=min(len(names), _installed(python) - before))

@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from fleet.management.install import bootstrap
+from fleet.management.install.packages import fetched_by
 from fleet.management.install.requirements import RUNTIME, TESTS, digest, marker_holds, missing, plain_name, wanted
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,6 +114,23 @@ def test_another_version_or_no_package_counts_as_missing(tmp_path: Path) -> None
         ("django", "1.0"),
         ("no-such-package", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("Collecting psycopg-binary==3.3.9 (from -r /home/me/fleet/requirements.txt (line 414))", "psycopg-binary"),
+        (
+            "Processing /wheels/cffi-2.1.1-cp311-cp311-manylinux2014_x86_64.whl (from -r /home/me/r.txt (line 9))",
+            "cffi",
+        ),
+        ("Processing ./ast_serialize-0.13.1-py3-none-any.whl", "ast-serialize"),
+        ("  Downloading asgiref-3.13.0-py3-none-any.whl (27 kB)", ""),
+        ("Ignoring tzdata: markers 'sys_platform == \"win32\"' don't match your environment", ""),
+    ],
+)
+def test_what_pip_fetches_is_read_from_what_it_says(line: str, package: str) -> None:
+    assert fetched_by(line=line) == package
 
 
 @pytest.mark.parametrize(
