@@ -1,65 +1,65 @@
-"""How states look: status colour, glyph and word. One table for each kind, complete by test."""
+"""How states look: a colour and a glyph for each; its word is the label of the model. Complete by test."""
 
 from typing import NamedTuple
 
 from fleet.models import ChangeState, Outcome, ReplacementState
 
 
-class Look(NamedTuple):
-    """`status` is run, ok, warn, bad or off; `glyph` an icon of the sprite."""
+class Badge(NamedTuple):
+    """`status` decides the colour: run, ok, warn, bad or off; `glyph` is an icon of the sprite."""
 
     status: str
     glyph: str
-    words: str
 
 
-CHANGE: dict[str, Look] = {
-    ChangeState.DRAFT: Look("off", "draft", "Draft"),
-    ChangeState.CHECKING: Look("run", "run", "Checking"),
-    ChangeState.IN_REVIEW: Look("run", "review", "In review"),
-    ChangeState.APPROVED: Look("ok", "ok", "Approved"),
-    ChangeState.RUNNING: Look("run", "run", "Running"),
-    ChangeState.PAUSED: Look("warn", "held", "Paused"),
-    ChangeState.TRIPPED: Look("bad", "abort", "Stopped by itself"),
-    ChangeState.FINISHED: Look("ok", "check", "Finished"),
-    ChangeState.REJECTED: Look("off", "x", "Rejected"),
-    ChangeState.CANCELLED: Look("off", "cancel", "Cancelled"),
-    ChangeState.EXPIRED: Look("off", "clock", "Expired"),
+CHANGE: dict[str, Badge] = {
+    ChangeState.DRAFT: Badge("off", "draft"),
+    ChangeState.CHECKING: Badge("run", "run"),
+    ChangeState.IN_REVIEW: Badge("run", "review"),
+    ChangeState.APPROVED: Badge("ok", "ok"),
+    ChangeState.RUNNING: Badge("run", "run"),
+    ChangeState.PAUSED: Badge("warn", "held"),
+    ChangeState.TRIPPED: Badge("bad", "abort"),
+    ChangeState.FINISHED: Badge("ok", "check"),
+    ChangeState.REJECTED: Badge("off", "x"),
+    ChangeState.CANCELLED: Badge("off", "cancel"),
+    ChangeState.EXPIRED: Badge("off", "clock"),
 }
 
-REPLACEMENT: dict[str, Look] = {
-    ReplacementState.QUEUED: Look("off", "queued", "Queued"),
-    ReplacementState.PREPARING: Look("run", "run", "Preparing"),
-    ReplacementState.IMAGING: Look("run", "disk", "Making the image"),
-    ReplacementState.BEFORE: Look("run", "run", "Before step"),
-    ReplacementState.STOPPING: Look("run", "run", "Stopping"),
-    ReplacementState.SNAPSHOTTING: Look("run", "snap", "Taking a snapshot"),
-    ReplacementState.REPLACING: Look("run", "disk", "Replacing"),
-    ReplacementState.RESTORING: Look("run", "run", "Restoring"),
-    ReplacementState.STARTING: Look("run", "run", "Starting"),
-    ReplacementState.VERIFYING: Look("run", "run", "Verifying"),
-    ReplacementState.AFTER: Look("run", "run", "After step"),
-    ReplacementState.DONE: Look("ok", "ok", "Done"),
-    ReplacementState.HELD: Look("warn", "held", "Held"),
-    ReplacementState.FAILED: Look("bad", "bad", "Failed"),
-    ReplacementState.CANCELLED: Look("off", "cancel", "Cancelled"),
+REPLACEMENT: dict[str, Badge] = {
+    ReplacementState.QUEUED: Badge("off", "queued"),
+    ReplacementState.PREPARING: Badge("run", "run"),
+    ReplacementState.IMAGING: Badge("run", "disk"),
+    ReplacementState.BEFORE: Badge("run", "run"),
+    ReplacementState.STOPPING: Badge("run", "run"),
+    ReplacementState.SNAPSHOTTING: Badge("run", "snap"),
+    ReplacementState.REPLACING: Badge("run", "disk"),
+    ReplacementState.RESTORING: Badge("run", "run"),
+    ReplacementState.STARTING: Badge("run", "run"),
+    ReplacementState.VERIFYING: Badge("run", "run"),
+    ReplacementState.AFTER: Badge("run", "run"),
+    ReplacementState.DONE: Badge("ok", "ok"),
+    ReplacementState.HELD: Badge("warn", "held"),
+    ReplacementState.FAILED: Badge("bad", "bad"),
+    ReplacementState.CANCELLED: Badge("off", "cancel"),
 }
 
-OUTCOME: dict[str, Look] = {
-    Outcome.SUCCEEDED: Look("ok", "ok", "Succeeded"),
-    Outcome.FAILED_UNTOUCHED: Look("bad", "bad", "Failed, old system intact"),
-    Outcome.FAILED_REPLACED: Look("bad", "warn", "Failed, new disk in place"),
-    Outcome.FAILED_DISKLESS: Look("bad", "diskless", "Failed, without a disk"),
-    Outcome.ADOPTED: Look("ok", "ok", "Adopted"),
-    Outcome.UNKNOWN: Look("warn", "unknown", "Unknown"),
-    Outcome.SKIPPED_DRIFT: Look("off", "drift", "Skipped, drift"),
-    Outcome.CANCELLED: Look("off", "cancel", "Cancelled"),
+OUTCOME: dict[str, Badge] = {
+    Outcome.SUCCEEDED: Badge("ok", "ok"),
+    Outcome.FAILED_UNTOUCHED: Badge("bad", "bad"),
+    Outcome.FAILED_REPLACED: Badge("bad", "warn"),
+    Outcome.FAILED_DISKLESS: Badge("bad", "diskless"),
+    Outcome.ADOPTED: Badge("ok", "ok"),
+    Outcome.UNKNOWN: Badge("warn", "unknown"),
+    Outcome.SKIPPED_DRIFT: Badge("off", "drift"),
+    Outcome.CANCELLED: Badge("off", "cancel"),
 }
 
-INSTANCE: dict[str, Look] = {
-    "Running": Look("off", "play", "Running"),
-    "Stopped": Look("off", "abort", "Stopped"),
-    "Starting": Look("run", "run", "Starting"),
-    "Stopping": Look("run", "run", "Stopping"),
-    "Pending": Look("run", "queued", "Being created"),
+# By the status that the cloud gives an instance.
+INSTANCE: dict[str, Badge] = {
+    "Running": Badge("off", "play"),
+    "Stopped": Badge("off", "abort"),
+    "Starting": Badge("run", "run"),
+    "Stopping": Badge("run", "run"),
+    "Pending": Badge("run", "queued"),
 }

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from fleet.lib import text
 from fleet.lib.clock import DatabaseClock
+from fleet.models import ChangeState, Outcome, ReplacementState
 from fleet.web.shared import badges
 from fleet.web.shared.forms import Line, feedback
 
@@ -32,19 +33,19 @@ def badge(status: str, glyph: str, words: str, box: bool = False) -> SafeString:
 @register.simple_tag
 def change_badge(state: str, box: bool = False) -> SafeString:
     """Show the state of a change."""
-    return badge(*badges.CHANGE[state], box=box)
+    return badge(*badges.CHANGE[state], ChangeState(state).label, box=box)
 
 
 @register.simple_tag
 def replacement_badge(state: str, box: bool = False) -> SafeString:
     """Show the state of one machine's replacement."""
-    return badge(*badges.REPLACEMENT[state], box=box)
+    return badge(*badges.REPLACEMENT[state], ReplacementState(state).label, box=box)
 
 
 @register.simple_tag
 def outcome_badge(outcome: str, box: bool = False) -> SafeString:
     """Show what became of one machine."""
-    return badge(*badges.OUTCOME[outcome], box=box)
+    return badge(*badges.OUTCOME[outcome], Outcome(outcome).label, box=box)
 
 
 @register.simple_tag
@@ -52,7 +53,8 @@ def status_badge(status: str, box: bool = False) -> SafeString:
     """Show a machine's power state; the usual one, Running, is grey text without a glyph."""
     if status == "Running" and not box:
         return format_html('<span class="mute">{}</span>', status)
-    return badge(*badges.INSTANCE.get(status, ("off", "info", status)), box=box)
+    words = "Being created" if status == "Pending" else status
+    return badge(*badges.INSTANCE.get(status, badges.Badge("off", "info")), words, box=box)
 
 
 @register.simple_tag(takes_context=True)

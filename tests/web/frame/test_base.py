@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django import forms
@@ -172,12 +173,22 @@ def test_the_search_jumps_to_a_change_only_where_one_may_see_it() -> None:
     ("table", "states"),
     [(badges.CHANGE, ChangeState), (badges.REPLACEMENT, ReplacementState), (badges.OUTCOME, Outcome)],
 )
-def test_every_state_has_a_look_with_an_icon_that_exists(table: dict[str, badges.Look], states: type) -> None:
+def test_every_state_has_a_badge_with_an_icon_that_exists(table: dict[str, badges.Badge], states: type) -> None:
     sprite = Path(settings.ROOT, "templates/frame/_icons.svg").read_text()
     assert set(table) == set(states.values)  # type: ignore[attr-defined]
-    for look in table.values():
-        assert f'id="i-{look.glyph}"' in sprite
-        assert look.status in {"run", "ok", "warn", "bad", "off"}
+    for badge in [*table.values(), *badges.INSTANCE.values()]:
+        assert f'id="i-{badge.glyph}"' in sprite
+        assert badge.status in {"run", "ok", "warn", "bad", "off"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "states"),
+    [("change_badge", ChangeState), ("replacement_badge", ReplacementState), ("outcome_badge", Outcome)],
+)
+def test_a_badge_says_the_label_of_the_state(tag: str, states: Any) -> None:
+    for state in states:
+        html = Template(f"{{% {tag} state %}}").render(Context({"state": state.value}))
+        assert html.endswith(f"</svg>{state.label}</span>")
 
 
 class Sample(Form):

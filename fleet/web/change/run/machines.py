@@ -11,21 +11,14 @@ from fleet.engine.route import before_the_line
 from fleet.lib.canonical import digest
 from fleet.models import Change, Outcome, Replacement, ReplacementState
 from fleet.models.replacements import FAILURES, LIVE
+from fleet.web.shared import badges
 from fleet.web.shared.paging import Page, numbered
 
 LISTED = 25
 MOST_CLUSTERS = 12
 State = ReplacementState
-# How a cluster looks that is not held: by its outcome.
-LOOKS: dict[str, tuple[str, str, str]] = {
-    Outcome.UNKNOWN: ("bad", "unknown", "Unknown"),
-    Outcome.FAILED_DISKLESS: ("bad", "diskless", "Without a disk"),
-    Outcome.FAILED_REPLACED: ("bad", "warn", "New disk in place"),
-    Outcome.FAILED_UNTOUCHED: ("bad", "bad", "Old system intact"),
-    Outcome.SKIPPED_DRIFT: ("off", "drift", "Skipped"),
-    Outcome.CANCELLED: ("off", "cancel", "Not started"),
-}
-# What is no failure has words of its own.
+# Outcomes that are no failure have words of their own: beside the glyph, why, and what to do.
+LABELS = {Outcome.SKIPPED_DRIFT: "Skipped", Outcome.CANCELLED: "Not started"}
 INTACT = {
     Outcome.SKIPPED_DRIFT: ("Not what was approved, so not touched", "Draft a new change for these machines."),
     Outcome.CANCELLED: ("Skipped, or ended before they began", "The old system is intact; nothing is left to do."),
@@ -56,49 +49,56 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A cluster as the page tells it; `key` names it in addresses as long as its machines have this cause and state."""
+class CauseRow:
+    """A cluster as the page shows it: a badge with its `label`, why in `words`, and what to `do`.
+
+    `key` names it in addresses as long as its machines have this cause and state; `redraft` is whether a new change of
+    these machines may be drafted from here.
+    """
 
     key: str
     cluster: Cluster
     status: str
     glyph: str
-    word: str
+    label: str
     words: str
     do: str
     buttons: list[Button]
     redraft: bool
 
 
-def told_clusters(change: Change, offers: Mapping[str, Act], *, live: bool) -> list[Told]:
+def cause_rows(change: Change, may: Mapping[str, Act], *, live: bool) -> list[CauseRow]:
     """Return the clusters with what can be done about each: held first, then the largest (one query)."""
     found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
-    found.sort(key=lambda one: (one.state != State.HELD, one.state == State.CANCELLED))
-    return [_told(one, offers, live) for one in found]
+    found.sort(key=lambda cluster: (cluster.state != State.HELD, cluster.state == State.CANCELLED))
+    return [_cause_row(cluster, may, live) for cluster in found]
 
 
-def _told(cluster: Cluster, offers: Mapping[str, Act], live: bool) -> Told:
+def _cause_row(cluster: Cluster, may: Mapping[str, Act], live: bool) -> CauseRow:
+    (status, glyph), label = badges.REPLACEMENT[cluster.state], State(cluster.state).label
     words, do = cluster.cause.words, cluster.cause.next_act
-    if cluster.state == State.HELD:
-        status, glyph, word = "warn", "held", "Held"
-    else:
-        status, glyph, word = LOOKS.get(cluster.outcome, ("bad", "bad", "Failed"))
-        words, do = INTACT.get(Outcome(cluster.outcome), (words, do)) if cluster.outcome else (words, do)
+    if cluster.outcome and cluster.state != State.HELD:
+        outcome = Outcome(cluster.outcome)
+        status, glyph = badges.OUTCOME[outcome]
+        # An outcome that nobody knows counts as failed, and stands among the failures here.
+        status = "bad" if outcome.is_failure else status
+        label = LABELS.get(outcome) or outcome.label.removeprefix("Failed, ").capitalize()
+        words, do = INTACT.get(outcome, (words, do))
     redraft = not live and cluster.state != State.HELD and cluster.outcome not in NO_REDRAFT
-    return Told(key_of(cluster), cluster, status, glyph, word, words, do, _buttons(cluster.cause.acts, offers), redraft)
+    buttons = _buttons(cluster.cause.acts, may)
+    return CauseRow(key_of(cluster), cluster, status, glyph, label, words, do, buttons, redraft)
 
 
 def key_of(cluster: Cluster) -> str:
     """Return a short name of what makes these machines one cluster."""
-    return digest([cluster.cause.code, cluster.state, cluster.held_from, cluster.outcome, int(cluster.past_the_line)])[
-        :12
-    ]
+    past = int(cluster.past_the_line)
+    return digest([cluster.cause.code, cluster.state, cluster.held_from, cluster.outcome, past])[:12]
 
 
 def cluster_of(change: Change, key: str) -> Cluster | None:
     """Return the cluster of this name, None where its machines moved on."""
     found = clusters(change, (State.HELD, State.FAILED, State.CANCELLED))
-    return next((one for one in found if key_of(one) == key), None)
+    return next((cluster for cluster in found if key_of(cluster) == key), None)
 
 
 def machines_page(change: Change, number: int, cluster: Cluster | None = None) -> Page:
@@ -119,14 +119,14 @@ def machines_page(change: Change, number: int, cluster: Cluster | None = None) -
     return numbered(rows.order_by("rank", "target__position"), page=number, size=LISTED)
 
 
-def buttons_of(row: Replacement, offers: Mapping[str, Act]) -> list[Button]:
+def buttons_of(row: Replacement, may: Mapping[str, Act]) -> list[Button]:
     """Return what can be done about one machine."""
     if row.state == State.QUEUED:
-        return _buttons(("skip",), offers)
+        return _buttons(("skip",), may)
     past = not before_the_line(row)
     cause = cause_of(row.error_code, row.state, row.outcome, past_the_line=past, held_from=row.held_from)
-    return _buttons(cause.acts, offers)
+    return _buttons(cause.acts, may)
 
 
-def _buttons(acts: tuple[str, ...], offers: Mapping[str, Act]) -> list[Button]:
-    return [Button(act, *BUTTONS[act]) for act in acts if offers[act].allowed]
+def _buttons(acts: tuple[str, ...], may: Mapping[str, Act]) -> list[Button]:
+    return [Button(act, *BUTTONS[act]) for act in acts if may[act].allowed]

@@ -14,7 +14,7 @@ from fleet.inventory.lifecycle import os_label
 from fleet.lib.canonical import digest
 from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Decision, Image
-from fleet.web.change.run.machines import MOST_CLUSTERS, buttons_of, cluster_of, machines_page, told_clusters
+from fleet.web.change.run.machines import MOST_CLUSTERS, buttons_of, cause_rows, cluster_of, machines_page
 from fleet.web.change.run.numbers import numbers
 from fleet.web.change.run.waves import ladder, short_name
 from fleet.web.shared.htmx import Request
@@ -56,9 +56,9 @@ def run_context(request: Request, change: Change, now: datetime) -> dict[str, An
     live = change.is_under_way
     n = numbers(change, now)
     key = request.GET.get("cluster", "")
-    shown = cluster_of(change, key) if key else None
-    page = machines_page(change, number_of(request.GET.get("page")), shown)
-    told = told_clusters(change, may, live=live)
+    cluster = cluster_of(change, key) if key else None
+    page = machines_page(change, number_of(request.GET.get("page")), cluster)
+    causes = cause_rows(change, may, live=live)
     retries = open_retries(change) if n.c.held else []
     context: dict[str, Any] = {
         "change": change,
@@ -67,14 +67,14 @@ def run_context(request: Request, change: Change, now: datetime) -> dict[str, An
         "live": live,
         "n": n,
         "rungs": ladder(change, n.policy, n.at, now),
-        "clusters": told[:MOST_CLUSTERS],
-        "more_clusters": told[MOST_CLUSTERS:],
+        "clusters": causes[:MOST_CLUSTERS],
+        "more_clusters": causes[MOST_CLUSTERS:],
         "retries": retries[:RETRIES_SHOWN],
         "retries_all": len(retries),
         "page": page,
         "rows": [(row, short_name(n.policy, row.wave), buttons_of(row, may)) for row in page.rows],
-        "cluster": key if shown else "",
-        "cluster_shown": shown,
+        "cluster": key if cluster else "",
+        "cluster_shown": cluster,
         "rest_asked": rest_asked(change),
         "rest_approved": change.approved_until is not None and change.approved_until > now,
     }
