@@ -11,12 +11,12 @@ from fleet.audit.trail import record
 from fleet.lib.posting import address_problem
 from fleet.lib.refused import Refused
 from fleet.lib.secret import Secret
-from fleet.models import Change, ChangeState, Delivery, User, Webhook
+from fleet.models import Change, Delivery, User, Webhook
+from fleet.models.changes import ENDED
 from fleet.notices.composing import EVENTS, test_message
 from fleet.vault.webhook_keys import make_secret
 
 RULING = "Changing webhooks"
-OVER = (ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED)
 
 
 @transaction.atomic
@@ -62,7 +62,7 @@ def remove_webhook(*, actor: User, webhook_id: int) -> None:
     webhook = _webhook(actor, webhook_id)
     secret = webhook.secret
     for step in ("before", "after"):
-        named = Change.objects.filter(**{f"policy__{step}__webhook": webhook.pk}).exclude(state__in=OVER).first()
+        named = Change.objects.filter(**{f"policy__{step}__webhook": webhook.pk}).exclude(state__in=ENDED).first()
         if named:
             raise Refused(
                 f"{named} has a step with it. End that change first, or take the step out of it.", kind="moved"

@@ -10,8 +10,7 @@ from django.db.models.functions import JSONArray
 from fleet.guards.roles import Scopes, roles_of_grants, scopes_of
 from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Contributor, Grant, Role, SeenMark, User
-
-FINAL = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
+from fleet.models.changes import ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,6 @@ def relation_of(change: Change, user: User, scopes: Scopes | None = None) -> Rel
     return Relation(roles, hand or author, author, frozenset(seen))
 
 
-def reviewable(change: Change) -> bool:
-    """Say whether approvals are asked for: in review, or for the rest of a change that stopped by itself, once asked for."""
-    rest = change.state == ChangeState.TRIPPED and change.round > 1 and change.wave_opened_at is None
-    return rest or change.state == ChangeState.IN_REVIEW
-
-
 def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
     """Return every act on this change, with whether `user` may do it now and, if not, the sentence that says why."""
     return acts_of(change, relation_of(change, user), now)
@@ -82,11 +75,11 @@ def acts_of(change: Change, standing: Relation, now: datetime) -> dict[str, Act]
     no_approver = "This needs the role approver for all of its machines. Ask an administrator."
     not_in_review = f"It is {state.label.lower()}, not in review."
     decide = act(approver, {ChangeState.IN_REVIEW}, not_in_review, no_approver)
-    approve = act(approver, {state} if reviewable(change) else set(), not_in_review, no_approver)
+    approve = act(approver, {state} if change.is_reviewable else set(), not_in_review, no_approver)
     if hand:
         # Said before the role: whoever wrote it cannot approve it with any role.
         own = "You had a hand in this change; somebody who had none approves it."
-        approve = Act(False, own, shown=approver and reviewable(change))
+        approve = Act(False, own, shown=approver and change.is_reviewable)
         decide = Act(False, own, shown=approver and state is ChangeState.IN_REVIEW)
     start = act(operator, {ChangeState.APPROVED}, f"It is {state.label.lower()}, not approved.", no_operator)
     if start.allowed and change.approved_until and change.approved_until < now:
@@ -138,7 +131,7 @@ def acts_of(change: Change, standing: Relation, now: datetime) -> dict[str, Act]
 def _comment(roles: frozenset[Role], state: ChangeState) -> Act:
     if not roles:
         return Act(False, "This needs a role for all of its machines. Ask an administrator.", shown=False)
-    return Act(True) if state not in FINAL else Act(False, f"It is {state.label.lower()}.", shown=False, kind="moved")
+    return Act(True) if state not in ENDED else Act(False, f"It is {state.label.lower()}.", shown=False, kind="moved")
 
 
 def require(name: str, change: Change, user: User, now: datetime) -> None:

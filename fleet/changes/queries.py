@@ -7,17 +7,8 @@ from typing import Any
 from django.db.models import Count, DateTimeField, Func, Max, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from fleet.models import Change, ChangeState, Replacement, Target
-from fleet.models.changes import UNDER_WAY
+from fleet.models import Change, Replacement, Target
 from fleet.models.replacements import ENDED
-
-OPEN = (
-    ChangeState.DRAFT,
-    ChangeState.CHECKING,
-    ChangeState.IN_REVIEW,
-    ChangeState.APPROVED,
-    *UNDER_WAY,
-)
 
 
 def at_its_time(changes: QuerySet[Change], pk: int) -> tuple[Change, datetime] | None:

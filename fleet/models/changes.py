@@ -7,21 +7,34 @@ from fleet.models.people import User
 
 
 class ChangeState(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    CHECKING = "checking", "Checking"
-    IN_REVIEW = "in_review", "In review"
-    APPROVED = "approved", "Approved"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    TRIPPED = "tripped", "Stopped by itself"
-    FINISHED = "finished", "Finished"
-    REJECTED = "rejected", "Rejected"
-    CANCELLED = "cancelled", "Cancelled"
-    EXPIRED = "expired", "Expired"
+    """Where a change is in its life. From checking on its machines are in no other change, until it or they have ended."""
+
+    DRAFT = "draft", "Draft"  # operators edit it; no machine is bound to it yet
+    CHECKING = "checking", "Checking"  # submitted: the worker reads every machine afresh, and nobody edits it
+    IN_REVIEW = "in_review", "In review"  # its plan and its machines are fixed, and reviewers are asked to approve them
+    APPROVED = "approved", "Approved"  # enough people agreed; an operator starts it, or the time that was planned does
+    RUNNING = "running", "Running"  # started: machines begin one after another and are driven to their end
+    PAUSED = "paused", "Paused"  # an operator stopped it: nothing new begins, and what was sent is driven to its end
+    TRIPPED = (
+        "tripped",
+        "Stopped by itself",
+    )  # an error budget is used up: nothing begins until the rest is approved afresh
+    FINISHED = "finished", "Finished"  # it ran, and every machine has its outcome
+    REJECTED = "rejected", "Rejected"  # a reviewer refused it for good
+    CANCELLED = "cancelled", "Cancelled"  # a person ended it before it was started
+    EXPIRED = "expired", "Expired"  # nobody started it before its approvals or its hours were over
 
 
 # Started and not ended: the engine looks after these, whether or not new machines begin.
 UNDER_WAY = frozenset({ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED})
+# Nothing happens to these any more.
+ENDED = frozenset({ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED})
+OPEN = frozenset(ChangeState) - ENDED
+# The rest of a change that stopped by itself waits for, or has, its fresh approval; `Change.rest_asked` says it of one.
+# A change whose rest was let go on has an open wave: if it stops once more, nobody has asked about that stop yet.
+REST_ASKED = Q(state=ChangeState.TRIPPED, round__gt=1, wave_opened_at=None)
+# Approvals are asked for, of the whole or of the rest; `Change.is_reviewable` says it of one.
+REVIEWABLE = Q(state=ChangeState.IN_REVIEW) | REST_ASKED
 
 
 class Login(models.TextChoices):
@@ -119,6 +132,16 @@ class Change(models.Model):
     def is_under_way(self) -> bool:
         """Say whether it was started and has not ended: it runs, is paused, or stopped by itself."""
         return self.state in UNDER_WAY
+
+    @property
+    def rest_asked(self) -> bool:
+        """Say whether it stopped by itself, and its rest waits for, or has, its fresh approval (`REST_ASKED` in queries)."""
+        return self.state == ChangeState.TRIPPED and self.round > 1 and self.wave_opened_at is None
+
+    @property
+    def is_reviewable(self) -> bool:
+        """Say whether approvals are asked for: in review, or for the rest once it was asked for (`REVIEWABLE` in queries)."""
+        return self.state == ChangeState.IN_REVIEW or self.rest_asked
 
 
 class Contributor(models.Model):

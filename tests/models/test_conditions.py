@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement, ReplacementState, Role
+from fleet.models.changes import ENDED, OPEN, REST_ASKED, REVIEWABLE, UNDER_WAY
 from fleet.models.guards import lock_in_force
 from tests.support import people
 from tests.support.rules import rules_off
@@ -24,6 +25,32 @@ def test_a_change_is_under_way_in_both_forms_alike() -> None:
     found = set(Change.objects.under_way().values_list("pk", flat=True))
     assert found == {change.pk for change in changes if change.is_under_way}
     assert {change.state for change in changes if change.is_under_way} == {"running", "paused", "tripped"}
+
+
+@pytest.mark.django_db
+def test_the_rest_was_asked_for_in_both_forms_alike() -> None:
+    author = people.person("author", Role.OPERATOR)
+    with rules_off():
+        changes = [
+            Change.objects.create(
+                author=author, state=state, round=number, wave_opened_at=opened, created_at=NOW, edited_at=NOW
+            )
+            for state, number, opened in product(ChangeState, (1, 2, 3), (None, NOW))
+        ]
+    asked = {change.pk for change in changes if change.rest_asked}
+    assert set(Change.objects.filter(REST_ASKED).values_list("pk", flat=True)) == asked
+    assert {(each.state, each.round, each.wave_opened_at) for each in changes if each.pk in asked} == {
+        ("tripped", 2, None),
+        ("tripped", 3, None),
+    }
+    reviewable = {change.pk for change in changes if change.is_reviewable}
+    assert set(Change.objects.filter(REVIEWABLE).values_list("pk", flat=True)) == reviewable
+    assert reviewable == asked | {change.pk for change in changes if change.state == ChangeState.IN_REVIEW}
+
+
+def test_a_change_is_open_until_it_has_ended() -> None:
+    assert set(ChangeState) == OPEN | ENDED and not OPEN & ENDED
+    assert UNDER_WAY < OPEN
 
 
 @pytest.mark.django_db

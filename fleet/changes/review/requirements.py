@@ -7,7 +7,7 @@ from typing import Literal
 
 from django.db.models import BooleanField, ExpressionWrapper
 
-from fleet.changes.permissions import Act, Relation, acts_of, relation_of, reviewable
+from fleet.changes.permissions import Act, Relation, acts_of, relation_of
 from fleet.changes.review.groups import Grouped, grouped
 from fleet.guards.approvals import is_valid
 from fleet.guards.window import Place, Window, late, window_of
@@ -92,7 +92,7 @@ def require_met(found: Sequence[Requirement]) -> None:
 
 def _of_person(change: Change, user: User, standing: Relation, approvals: Sequence[Approval]) -> Iterator[Requirement]:
     state = ChangeState(change.state).label.lower()
-    if reviewable(change):
+    if change.is_reviewable:
         yield Requirement("state", True, f"It is {state}")
     else:
         yield Requirement("state", False, f"It is {state}, not in review.")

@@ -60,7 +60,7 @@ def resume_rest(*, actor: User, change_id: int, now: datetime) -> Change:
     """Let the rest run, as it was approved afresh."""
     change = locked(change_id)
     require("settle_held", change, actor, now)
-    if not rest_asked(change):
+    if not change.rest_asked:
         raise Refused("Nobody asked for a fresh approval of the rest yet. Ask for it first.", kind="moved")
     targets = list(
         change.targets.filter(open=True).select_related("instance", "instance__account").order_by("position")
@@ -72,8 +72,3 @@ def resume_rest(*, actor: User, change_id: int, now: datetime) -> Change:
     wake()
     record_on(change, "change.resumed", actor, round=change.round, machines=len(targets))
     return change
-
-
-def rest_asked(change: Change) -> bool:
-    """Say whether the rest of a change that stopped by itself waits for, or has, its fresh approval."""
-    return change.state == ChangeState.TRIPPED and change.round > 1 and change.wave_opened_at is None

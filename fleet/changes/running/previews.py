@@ -7,7 +7,6 @@ from datetime import datetime
 from django.db.models import Count, Q
 
 from fleet.changes.permissions import Act, acts_of, relation_of
-from fleet.changes.running.after_a_stop import rest_asked
 from fleet.engine.codes import INCONCLUSIVE
 from fleet.engine.graph import GRAPH
 from fleet.engine.route import BEFORE_THE_LINE, NOTHING_SENT
@@ -52,7 +51,7 @@ def available_acts(change: Change, user: User, now: datetime) -> dict[str, Act]:
     if who.approver and not asked.exclude(asked_by=user).exists():
         agree = Act(False, "You asked for this retry; another person agrees to it.", kind="forbidden")
     found["agree_retry"] = where(asked.exists(), agree, "Nobody asked for a retry.")
-    tripped, wanted = change.state == ChangeState.TRIPPED, rest_asked(change)
+    tripped, wanted = change.state == ChangeState.TRIPPED, change.rest_asked
     found["ask_for_rest"] = where(
         tripped and not wanted and not change.aborted_at,
         settle,

@@ -8,8 +8,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from fleet.changes.permissions import acts_for
-from fleet.changes.queries import OPEN, listing
+from fleet.changes.queries import listing
 from fleet.models import ChangeState
+from fleet.models.changes import OPEN
 from fleet.web.change.checking.page import PAGE as CHECKING
 from fleet.web.change.checking.page import checking_context
 from fleet.web.change.show import change_or_404, page_of_state

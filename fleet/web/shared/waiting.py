@@ -16,9 +16,8 @@ from fleet.models import (
     Role,
     User,
 )
+from fleet.models.changes import ENDED, REVIEWABLE
 from fleet.web.shared.scope import covered, wholly_covered
-
-ENDED = (ChangeState.FINISHED, ChangeState.REJECTED, ChangeState.CANCELLED, ChangeState.EXPIRED)
 
 
 def to_review(user: User) -> QuerySet[Change]:
@@ -35,8 +34,7 @@ def to_review(user: User) -> QuerySet[Change]:
         round=OuterRef("round"),
         voided_at=None,
     )
-    asked = Q(state=ChangeState.IN_REVIEW) | Q(state=ChangeState.TRIPPED, round__gt=1)
-    open_to = Change.objects.filter(asked, wholly_covered(user, Role.APPROVER), ~Exists(hand), ~Exists(given))
+    open_to = Change.objects.filter(REVIEWABLE, wholly_covered(user, Role.APPROVER), ~Exists(hand), ~Exists(given))
     return open_to.exclude(author=user.pk)
 
 

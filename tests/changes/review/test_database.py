@@ -273,3 +273,23 @@ def test_the_rest_of_a_stopped_change_needs_approvals_of_its_own_round(here: Wor
     with refused("the approvals that it needs"):
         run(change, here, wave_opened_at=here.now + timedelta(hours=73))
     run(change, here, wave_opened_at=here.now)
+
+
+def test_once_it_stopped_again_nobody_approves_before_somebody_asked(here: World) -> None:
+    change = forms.asked(here)
+    forms.insert(here, change, here.reviewer)
+    approved(change)
+    run(change, here, wave_opened_at=here.now)
+    # It stopped, its rest was asked for, approved and let go on, and it stopped once more.
+    Change.objects.filter(pk=change.pk).update(state=ChangeState.TRIPPED)
+    Change.objects.filter(pk=change.pk).update(round=2, wave_opened_at=None)
+    change.refresh_from_db()
+    forms.insert(here, change, here.second)
+    run(change, here, wave_opened_at=here.now)
+    Change.objects.filter(pk=change.pk).update(state=ChangeState.TRIPPED)
+    change.refresh_from_db()
+    with refused("not in review in this form"), transaction.atomic():
+        forms.insert(here, change, here.reviewer)
+    Change.objects.filter(pk=change.pk).update(round=3, wave_opened_at=None)
+    change.refresh_from_db()
+    forms.insert(here, change, here.reviewer)

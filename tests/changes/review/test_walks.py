@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 
 from fleet.administration import kill_switch
 from fleet.changes.drafting import drafts
-from fleet.changes.permissions import FINAL
 from fleet.changes.review import deciding, removing
 from fleet.changes.running import after_a_stop, controls, scheduling
 from fleet.guards import approvals, gates
@@ -38,6 +37,7 @@ from fleet.models import (
     Role,
     Target,
 )
+from fleet.models.changes import ENDED
 from tests.changes.review import forms
 from tests.changes.review.books import Signed, chosen, disks, form
 from tests.support import people
@@ -183,7 +183,7 @@ class Walk(RuleBasedStateMachine):
         deciding.expire_approvals(self.here.now)
         scheduling.start_due(self.here.now)
         self.change = Change.objects.get(pk=self.change.pk)
-        if self.change.state in FINAL:
+        if self.change.state in ENDED:
             self.another()
 
     def plan_the_start(self, who: str, number: int) -> None:

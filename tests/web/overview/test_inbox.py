@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from fleet.changes.permissions import Act, acts_for
 from fleet.changes.review import deciding
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, Approval, Change, Role, User
@@ -113,6 +114,20 @@ def test_the_rest_of_a_stopped_change_waits_for_a_fresh_approval(prod: Account, 
         Change.objects.filter(pk=stopped.pk).update(round=2)
     assert lists(client)[0] == [stopped.pk]
     assert reverse("change-review", args=[stopped.pk]) in client.get(reverse("inbox")).text
+
+
+def test_a_change_that_stopped_once_more_waits_for_nobody_until_somebody_asks(
+    prod: Account, author: User, reviewer: User
+) -> None:
+    """Its rest was approved and let go on, and it stopped again: no fresh approval can be given, and none is asked for."""
+    stopped = asked(prod, author, 1, state="tripped", round=2, wave_opened_at=DatabaseClock().now())
+    client = signed_in(reviewer)
+    assert lists(client)[0] == []
+    assert "wait for you</span>" not in client.get(reverse("inbox")).text
+    assert not stopped.is_reviewable
+    assert acts_for(stopped, reviewer, DatabaseClock().now())["approve"] == Act(
+        False, "It is stopped by itself, not in review.", shown=False, kind="moved"
+    )
 
 
 def test_the_navigation_counts_what_waits_in_one_query(

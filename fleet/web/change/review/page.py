@@ -8,7 +8,6 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from fleet.changes.permissions import reviewable
 from fleet.changes.queries import left_out_of
 from fleet.changes.review import last_seen
 from fleet.changes.review.groups import Group, Grouped, grouped
@@ -111,7 +110,7 @@ def decide_context(
         "wrong": wrong.field if wrong else "",
         "wrong_words": wrong.sentence if wrong else "",
         "typed": request.POST,
-        "in_review": reviewable(change),
+        "in_review": change.is_reviewable,
     }
 
 

@@ -7,7 +7,6 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from fleet.changes.permissions import acts_for
-from fleet.changes.running.after_a_stop import rest_asked
 from fleet.changes.running.previews import available_acts
 from fleet.changes.running.retrying import open_retries
 from fleet.inventory.lifecycle import os_label
@@ -75,7 +74,7 @@ def run_context(request: Request, change: Change, now: datetime) -> dict[str, An
         "rows": [(row, short_name(n.policy, row.wave), buttons_of(row, may)) for row in page.rows],
         "cluster": key if cluster else "",
         "cluster_shown": cluster,
-        "rest_asked": rest_asked(change),
+        "rest_asked": change.rest_asked,
         "rest_approved": change.approved_until is not None and change.approved_until > now,
     }
     if not live:
