@@ -6,10 +6,7 @@ from fleet.models import Account, Grant, Role, User
 
 def may_rule(user: User, account_id: int | None = None) -> bool:
     """Say whether `user` sets rules: an administrator of that account, or of all of them for None (one query)."""
-    grants = Grant.objects.filter(user=user, role=Role.ADMIN, environment="")
-    return (
-        grants.filter(account=None).exists() if account_id is None else grants.covering(account_id=account_id).exists()
-    )
+    return Grant.objects.filter(user=user, role=Role.ADMIN).covering((account_id, "")).exists()
 
 
 def require_ruler(user: User, what: str, *account_ids: int | None) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from fleet.administration.authority import may_rule
 from fleet.audit.trail import record
 from fleet.guards.kill_switch import scope_words
 from fleet.lib.refused import Refused
@@ -19,10 +20,7 @@ def may_press(user: User) -> bool:
 
 def may_lift(user: User, press: KillSwitch) -> bool:
     """Say whether `user` may let things go on: an administrator of all that the press covers."""
-    grants = Grant.objects.filter(user=user, role=Role.ADMIN, environment="")
-    if press.account_id is None:
-        return grants.filter(account=None).exists()
-    return grants.covering(account_id=press.account_id).exists()
+    return may_rule(user, press.account_id)
 
 
 def press(*, actor: User, account_id: int | None, region: str, reason: str, now: datetime) -> KillSwitch:

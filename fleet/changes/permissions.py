@@ -51,7 +51,8 @@ def relation_of(change: Change, user: User, scopes: Scopes | None = None) -> Rel
     )
     hand, held, seen = person.get()
     author = change.author_id == user.pk
-    roles = roles_of_grants(held, scopes_of(change) if scopes is None else scopes)
+    granted = [Grant(role=role, account_id=account, environment=environment) for role, account, environment in held]
+    roles = roles_of_grants(granted, scopes_of(change) if scopes is None else scopes)
     return Relation(roles, hand or author, author, frozenset(seen))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable
 from fleet.models import Change, Grant, Instance, Role, User
 
 Scopes = set[tuple[int, str]]  # pairs of account id and environment
-Grants = Iterable[tuple[str, int | None, str]]  # role, account or any, environment or any
 
 
 def scopes_of(change: Change) -> Scopes:
@@ -16,14 +15,14 @@ def scopes_of(change: Change) -> Scopes:
 
 def roles_over(user: User, scopes: Scopes) -> frozenset[Role]:
     """Return the roles that `user` has for every one of these pairs of account and environment, in one query."""
-    return roles_of_grants(Grant.objects.filter(user=user).values_list("role", "account_id", "environment"), scopes)
+    return roles_of_grants(Grant.objects.filter(user=user), scopes)
 
 
-def roles_of_grants(grants: Grants, scopes: Scopes) -> frozenset[Role]:
+def roles_of_grants(grants: Iterable[Grant], scopes: Scopes) -> frozenset[Role]:
     """Return the roles that these grants give for every one of these pairs; none where there is no pair."""
-    by_role: dict[str, list[tuple[int | None, str]]] = {}
-    for role, account, environment in grants:
-        by_role.setdefault(role, []).append((account, environment))
+    by_role: dict[str, list[Grant]] = {}
+    for grant in grants:
+        by_role.setdefault(grant.role, []).append(grant)
     return frozenset(Role(role) for role, granted in by_role.items() if _cover_all(granted, scopes))
 
 
@@ -34,12 +33,8 @@ def has_role_over(user: User, role: Role, scopes: Scopes) -> bool:
 
 def has_any_role_over(user: User, roles: Collection[Role], scopes: Scopes) -> bool:
     """Say whether `user` has one of `roles` for every pair, in one perhaps another than in the next."""
-    grants = Grant.objects.filter(user=user, role__in=roles).values_list("account_id", "environment")
-    return _cover_all(list(grants), scopes)
+    return _cover_all(list(Grant.objects.filter(user=user, role__in=roles)), scopes)
 
 
-def _cover_all(grants: Collection[tuple[int | None, str]], scopes: Scopes) -> bool:
-    return bool(scopes) and all(
-        any(account in (None, wanted) and environment in ("", place) for account, environment in grants)
-        for wanted, place in scopes
-    )
+def _cover_all(grants: Collection[Grant], scopes: Scopes) -> bool:
+    return bool(scopes) and all(any(grant.covers(scope) for grant in grants) for scope in scopes)

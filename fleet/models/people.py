@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
 
 
 class Role(models.TextChoices):
@@ -18,15 +19,16 @@ class User(AbstractUser):
     mail_news = models.BooleanField(default=True, help_text="E-mail when a change waits for this person or moved")
 
 
+# Where a machine is, as grants see it: account id (None: every account) and environment (empty: every one, or none at all).
+Scope = tuple[int | None, str]
+EVERYWHERE: Scope = (None, "")
+
+
 class GrantQuerySet(models.QuerySet["Grant"]):
-    def covering(self, *, account_id: int | None = None, environment: str | None = None) -> "GrantQuerySet":
-        """Narrow to the grants that cover this account and this environment; None asks for any."""
-        grants = self
-        if account_id is not None:
-            grants = grants.filter(models.Q(account=None) | models.Q(account=account_id))
-        if environment is not None:
-            grants = grants.filter(models.Q(environment="") | models.Q(environment=environment))
-        return grants
+    def covering(self, scope: Scope) -> "GrantQuerySet":
+        """Narrow to the grants that cover all of this scope, as `Grant.covers` says of one."""
+        account_id, environment = scope
+        return self.filter(Q(account=None) | Q(account=account_id), Q(environment="") | Q(environment=environment))
 
 
 class Grant(models.Model):
@@ -44,5 +46,19 @@ class Grant(models.Model):
             models.UniqueConstraint(
                 fields=["user", "role", "account", "environment"], nulls_distinct=False, name="grant_once"
             ),
-            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="grant_role_known"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="grant_role_known"),
         ]
+
+    def covers(self, scope: Scope) -> bool:
+        """Say whether it holds in all of this scope (`covering` in queries)."""
+        account_id, environment = scope
+        return self.account_id in (None, account_id) and self.environment in ("", environment)
+
+    def covered(self, prefix: str = "") -> Q:
+        """Return the condition that it covers the instance at `prefix`, as `covers` says of the scope of one."""
+        condition = Q()
+        if self.account_id is not None:
+            condition &= Q(**{f"{prefix}account": self.account_id})
+        if self.environment:
+            condition &= Q(**{f"{prefix}environment": self.environment})
+        return condition

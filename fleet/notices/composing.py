@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.urls import reverse
 
-from fleet.guards.roles import scopes_of
+from fleet.guards.roles import roles_of_grants, scopes_of
 from fleet.models import AuditEvent, Change, Contributor, Delivery, Grant, Heartbeat, Role, User, Webhook
 
 CURSOR = "notices"  # the heartbeat whose note is the number of the last event that was looked at
@@ -102,15 +102,7 @@ def approvers_of(change: Change) -> list[User]:
     held: dict[User, list[Grant]] = {}
     for grant in Grant.objects.filter(role=Role.APPROVER, user__is_active=True).select_related("user"):
         held.setdefault(grant.user, []).append(grant)
-
-    def covers(grants: list[Grant], account: int, environment: str) -> bool:
-        return any(g.account_id in (None, account) and g.environment in ("", environment) for g in grants)
-
-    return [
-        user
-        for user, grants in held.items()
-        if user.pk not in hands and scopes and all(covers(grants, *scope) for scope in scopes)
-    ]
+    return [user for user, grants in held.items() if user.pk not in hands and roles_of_grants(grants, scopes)]
 
 
 def _first(now: datetime) -> int:

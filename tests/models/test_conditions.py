@@ -5,9 +5,20 @@ from itertools import product
 
 import pytest
 
-from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement, ReplacementState, Role
+from fleet.models import (
+    Change,
+    ChangeState,
+    Grant,
+    Instance,
+    MachineLock,
+    Outcome,
+    Replacement,
+    ReplacementState,
+    Role,
+)
 from fleet.models.changes import ENDED, OPEN, REST_ASKED, REVIEWABLE, UNDER_WAY
 from fleet.models.guards import lock_in_force
+from fleet.models.people import EVERYWHERE
 from tests.support import people
 from tests.support.rules import rules_off
 
@@ -51,6 +62,33 @@ def test_the_rest_was_asked_for_in_both_forms_alike() -> None:
 def test_a_change_is_open_until_it_has_ended() -> None:
     assert set(ChangeState) == OPEN | ENDED and not OPEN & ENDED
     assert UNDER_WAY < OPEN
+
+
+@pytest.mark.django_db
+def test_a_grant_covers_a_scope_in_all_forms_alike() -> None:
+    user, accounts = people.person("somebody"), [people.account("one"), people.account("two")]
+    keys, environments = [None, *(account.pk for account in accounts)], ("", "prod", "test")
+    grants = [
+        Grant.objects.create(user=user, role=Role.OPERATOR, account_id=key, environment=environment)
+        for key, environment in product(keys, environments)
+    ]
+    covers = {(grant.pk, scope) for grant in grants for scope in product(keys, environments) if grant.covers(scope)}
+    for scope in product(keys, environments):
+        found = set(Grant.objects.covering(scope).values_list("pk", flat=True))
+        assert found == {pk for pk, covered in covers if covered == scope}
+    machines = [
+        people.machine(account, number, environment=environment)
+        for account in accounts
+        for number, environment in enumerate(environments)
+    ]
+    for grant in grants:
+        found = set(Instance.objects.filter(grant.covered()).values_list("pk", flat=True))
+        assert found == {each.pk for each in machines if (grant.pk, (each.account_id, each.environment)) in covers}
+    # Everywhere covers all, and a scope that says all is covered by such a grant alone.
+    everywhere = next(grant for grant in grants if grant.covers(EVERYWHERE))
+    assert (everywhere.account_id, everywhere.environment) == EVERYWHERE
+    assert sum(grant.covers(EVERYWHERE) for grant in grants) == 1
+    assert sum(everywhere.covers(scope) for scope in product(keys, environments)) == len(keys) * len(environments)
 
 
 @pytest.mark.django_db

@@ -5,6 +5,7 @@ from django.db.models import Case, Exists, OuterRef, Q, Value, When
 from fleet.models import Change, Grant, Instance, Role, Target, User
 from fleet.models.changes import ChangeQuerySet
 from fleet.models.inventory import MirroredQuerySet
+from fleet.models.people import EVERYWHERE
 
 
 def grants_of(user: User) -> list[Grant]:
@@ -23,7 +24,7 @@ def has_role(user: User, *roles: Role) -> bool:
 
 def sees_everything(user: User) -> bool:
     """Say whether some grant of the person is bound to no account and no environment."""
-    return any(grant.account_id is None and not grant.environment for grant in grants_of(user))
+    return any(grant.covers(EVERYWHERE) for grant in grants_of(user))
 
 
 def covered(user: User, *roles: Role, prefix: str = "") -> Q:
@@ -32,14 +33,9 @@ def covered(user: User, *roles: Role, prefix: str = "") -> Q:
     for grant in grants_of(user):
         if roles and grant.role not in roles:
             continue
-        if grant.account_id is None and not grant.environment:
+        if grant.covers(EVERYWHERE):
             return Q()
-        part = Q()
-        if grant.account_id is not None:
-            part &= Q(**{f"{prefix}account": grant.account_id})
-        if grant.environment:
-            part &= Q(**{f"{prefix}environment": grant.environment})
-        condition |= part
+        condition |= grant.covered(prefix)
     return condition
 
 
