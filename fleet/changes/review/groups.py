@@ -26,7 +26,7 @@ Placed = tuple[int, str, str, str, bool, int, int]
 
 @dataclass(slots=True)
 class Group:
-    """Machines to which the same happens. `key` names it in a URL; sizes are GiB; `lumps` find its machines again.
+    """Machines to which the same happens. `key` names it in a URL; sizes are in GiB; `parts` find its machines again.
 
     `warnings` are the grave ones, which all of its machines have; `noted` counts the machines with each lighter one. What stays
     as it is on a machine (the category of its disk, say) makes no group, nor does a lighter warning or a present disk of
@@ -45,7 +45,7 @@ class Group:
     sizes_was: set[int] = field(default_factory=set)
     key_pairs: set[str] = field(default_factory=set)
     regions: Counter[str] = field(default_factory=Counter)
-    lumps: list[list[Any]] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def serious(self) -> bool:
@@ -119,36 +119,36 @@ class Grouped:
 
 def grouped(change: Change) -> Grouped:
     """Gather the machines of a change by identical before, after and warnings: two queries, whatever their number."""
-    rows = list(
+    counted = list(
         with_parts(change)
         .order_by()
         .values("parts")
         .annotate(n=Count("pk"), first=Min("position"), names=First("name", order_by="position"))
         .order_by("first")
     )
-    images = _images(change, [GroupRow(*row["parts"]) for row in rows])
+    images = _images(change, [GroupRow(**alike["parts"]) for alike in counted])
     groups: dict[str, Group] = {}
     places: Counter[tuple[int, str, str, str, bool, int]] = Counter()
     carries, categories = Carries(), set[str]()
     noted = 0
-    for row in rows:
-        lump, number = GroupRow(*row["parts"]), row["n"]
-        image = images.get((lump.account, lump.region, placed_image(change, lump.account, lump.region)))
-        group = _group_of(change, lump, image, images.get((lump.account, lump.region, lump.image_was)))
+    for alike in counted:
+        row, number = GroupRow(**alike["parts"]), alike["n"]
+        image = images.get((row.account, row.region, placed_image(change, row.account, row.region)))
+        group = _group_of(change, row, image, images.get((row.account, row.region, row.image_was)))
         group = groups.setdefault(group.key, group)
         group.machines += number
-        group.names += row["names"][: NAMED - len(group.names)]
-        group.regions[lump.region] += number
-        group.noted.update({code: number for code in lump.codes if code in TO_NOTE})
-        noted += number * bool(lump.codes and not group.serious)
-        group.sizes_was.add(lump.size_was)
-        group.key_pairs |= {lump.key_pair} - {""}
-        categories.add(lump.category)
-        group.lumps.append(row["parts"])
-        place = (lump.account, lump.region, lump.environment, lump.account_name, lump.executes, lump.quota)
-        places[place] += number * lump.open
-        windows = lump.put_back_type == "windows" if lump.put_back_type else bool(image and image.os_type == "windows")
-        _count(carries, lump, number, windows=windows)
+        group.names += alike["names"][: NAMED - len(group.names)]
+        group.regions[row.region] += number
+        group.noted.update({code: number for code in row.codes if code in TO_NOTE})
+        noted += number * bool(row.codes and not group.serious)
+        group.sizes_was.add(row.size_was)
+        group.key_pairs |= {row.key_pair} - {""}
+        categories.add(row.category)
+        group.parts.append(alike["parts"])
+        place = (row.account, row.region, row.environment, row.account_name, row.executes, row.quota)
+        places[place] += number * row.open
+        windows = row.put_back_type == "windows" if row.put_back_type else bool(image and image.os_type == "windows")
+        _count(carries, row, number, windows=windows)
     ordered = sorted(groups.values(), key=lambda group: (group.rank, group.machines, group.key))
     machines = sum(group.machines for group in ordered)
     in_all = sum((group.noted for group in ordered), Counter[str]())
@@ -172,7 +172,7 @@ def grouped(change: Change) -> Grouped:
 
 def machines_of(change: Change, group: Group) -> QuerySet[Target]:
     """Return the machines of a group, in order."""
-    return with_parts(change).filter(parts__in=group.lumps).order_by("position")
+    return with_parts(change).filter(parts__in=group.parts).order_by("position")
 
 
 def placed_image(change: Change, account: int, region: str) -> str:
@@ -181,27 +181,27 @@ def placed_image(change: Change, account: int, region: str) -> str:
     return str(image)
 
 
-def _images(change: Change, lumps: Sequence[GroupRow]) -> dict[tuple[int, str, str], Image]:
-    wanted = {lump.image_was for lump in lumps}
-    wanted |= {placed_image(change, lump.account, lump.region) for lump in lumps}
-    found = Image.objects.filter(image_id__in=wanted - {""}, account__in={lump.account for lump in lumps})
+def _images(change: Change, rows: Sequence[GroupRow]) -> dict[tuple[int, str, str], Image]:
+    wanted = {row.image_was for row in rows}
+    wanted |= {placed_image(change, row.account, row.region) for row in rows}
+    found = Image.objects.filter(image_id__in=wanted - {""}, account__in={row.account for row in rows})
     return {(image.account_id, image.region, image.image_id): image for image in found}
 
 
-def _group_of(change: Change, lump: GroupRow, image: Image | None, before: Image | None) -> Group:
-    """Return the group that a lump belongs to, still without machines."""
+def _group_of(change: Change, row: GroupRow, image: Image | None, before: Image | None) -> Group:
+    """Return the group that a row belongs to, still without machines."""
     if before is not None:
         was = os_label(before.os_name)
     else:
-        was = os_label(lump.system) or ("Not known" if lump.system else lump.image_was or "Not known")
-    if lump.put_back:
-        becomes, size = f"{os_label(lump.put_back)}, as it was", lump.size_was
+        was = os_label(row.system) or ("Not known" if row.system else row.image_was or "Not known")
+    if row.put_back:
+        becomes, size = f"{os_label(row.put_back)}, as it was", row.size_was
     elif image is not None:
-        machine, edition = Instance(disk_size=lump.size_was), EDITIONS[lump.edition]
+        machine, edition = Instance(disk_size=row.size_was), EDITIONS[row.edition]
         becomes, size = os_label(image.os_name), resulting_size(wish_of(change), machine, image, edition)
     else:
-        becomes, size = change.image_id, change.disk_size or lump.size_was
-    warnings = _words([code for code in lump.codes if code not in TO_NOTE])
+        becomes, size = change.image_id, change.disk_size or row.size_was
+    warnings = _words([code for code in row.codes if code not in TO_NOTE])
     return Group(
         key=digest([was, becomes, size, [code for code, _, _ in warnings]])[:10],
         was=was,
@@ -217,11 +217,11 @@ def _words(codes: Iterable[str]) -> list[Warned]:
     return [(code, *WORDS.get(code, (code, ""))) for code in ordered]
 
 
-def _count(carries: Carries, lump: GroupRow, number: int, *, windows: bool) -> None:
-    carries.snapshot_policy += number * lump.snapshot_policy
-    carries.disk_tags += number * lump.disk_tags
-    carries.key_pair += number * bool(lump.key_pair)
-    carries.running += number * lump.running
-    carries.stopped += number * (not lump.running)
+def _count(carries: Carries, row: GroupRow, number: int, *, windows: bool) -> None:
+    carries.snapshot_policy += number * row.snapshot_policy
+    carries.disk_tags += number * row.disk_tags
+    carries.key_pair += number * bool(row.key_pair)
+    carries.running += number * row.running
+    carries.stopped += number * (not row.running)
     carries.windows += number * windows
     carries.linux += number * (not windows)

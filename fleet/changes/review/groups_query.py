@@ -1,4 +1,4 @@
-"""The machines of a change as the database gathers them: those that look the same in all that a review tells apart."""
+"""The query behind the groups of a review: machines that look the same in all that a review tells apart, and how many."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +19,22 @@ from django.db.models import (
     When,
 )
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Coalesce, JSONArray, NullIf
+from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
 from django.db.models.lookups import Exact, GreaterThan
 
 from fleet.models import Change, Snapshot
 
-NAMED = 3  # names of machines that are carried along
+NAMED = 3  # machines of each row whose names are read along
 UNKNOWN_SYSTEM = "The former system"
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """Machines of one place that look the same to the database."""
+    """Machines of one region that look the same in everything that decides to which group they belong. Sizes are in GiB.
+
+    `image_was`, `system`, `size_was`, `category` and `key_pair` are those of now; `put_back` is the system in the snapshot that
+    is put back, empty where an image is installed. `codes` are the codes of the warnings.
+    """
 
     account: int
     edition: str
@@ -54,47 +58,40 @@ class GroupRow:
 
 
 class First(ArrayAgg):
-    """The first few of an array aggregate: the rest never leaves the database."""
+    """An array of the first few values of a group: the others never leave the database."""
 
     template = f"(%(function)s(%(distinct)s%(expressions)s %(order_by)s))[1:{NAMED}]"
 
 
 def with_parts(change: Change) -> "QuerySet[Any]":
-    """Return the change's targets with `parts`, all that decides to which group a machine belongs, in the order of Lump."""
-    of_snapshot = Snapshot.objects.filter(account=OuterRef("instance__account"), snapshot_id=OuterRef("snapshot_id"))
-    # Asked of the machine and not of the change: nothing is put back that a review does not show. A snapshot that says nothing
-    # of its system, or is not known, still shows as one.
-    put_back = (
-        Case(
-            When(snapshot_id="", then=Value("")),
-            default=_text(NullIf(Subquery(of_snapshot.values(name)[:1]), Value("")), Value(unknown)),
-            output_field=TextField(),
-        )
-        for name, unknown in (("os_name", UNKNOWN_SYSTEM), ("os_type", ""))
-    )
+    """Return the targets of the change with `parts`: an object of the fields of GroupRow. Equal parts are one GroupRow."""
+    snapshot = Snapshot.objects.filter(account=OuterRef("instance__account"), snapshot_id=OuterRef("snapshot_id"))
     image_was = _text(KT("seen__image_id"), "instance__image_id")
     return change.targets.annotate(
         name=Coalesce(NullIf("instance__name", Value("")), "instance__instance_id"),
-        parts=JSONArray(
-            "instance__account_id",
-            "instance__account__edition",
-            "instance__account__name",
-            "instance__account__executes",
-            "instance__account__replace_quota",
-            "instance__region",
-            "instance__environment",
-            "open",
-            image_was,
+        parts=JSONObject(
+            account="instance__account_id",
+            edition="instance__account__edition",
+            account_name="instance__account__name",
+            executes="instance__account__executes",
+            quota="instance__account__replace_quota",
+            region="instance__region",
+            environment="instance__environment",
+            open="open",
+            image_was=image_was,
             # The mirror shows the machine as it is now, which may be after the change: then its system says nothing.
-            _if(Exact(image_was, F("instance__image_id")), F("instance__os_name"), ""),
-            Coalesce(Cast(KT("seen__size"), IntegerField()), "instance__disk_size", output_field=IntegerField()),
-            _text(NullIf(KT("seen__category"), Value("")), "instance__disk_category"),
-            _text(KT("seen__key_pair"), "instance__key_pair"),
-            _if(Exact(_text(KT("seen__status"), "instance__status"), "Running"), True, False),
-            _if(GreaterThan(_text(KT("seen__snapshot_policy")), ""), True, False),
-            _if(Q(seen__has_key="disk_tags") & ~Q(seen__disk_tags={}), True, False),
-            *put_back,
-            Func(
+            system=_if(Exact(image_was, F("instance__image_id")), F("instance__os_name"), ""),
+            size_was=Coalesce(
+                Cast(KT("seen__size"), IntegerField()), "instance__disk_size", output_field=IntegerField()
+            ),
+            category=_text(NullIf(KT("seen__category"), Value("")), "instance__disk_category"),
+            key_pair=_text(KT("seen__key_pair"), "instance__key_pair"),
+            running=_if(Exact(_text(KT("seen__status"), "instance__status"), "Running"), True, False),
+            snapshot_policy=_if(GreaterThan(_text(KT("seen__snapshot_policy")), ""), True, False),
+            disk_tags=_if(Q(seen__has_key="disk_tags") & ~Q(seen__disk_tags={}), True, False),
+            put_back=_of_snapshot(snapshot.values("os_name"), UNKNOWN_SYSTEM),
+            put_back_type=_of_snapshot(snapshot.values("os_type"), ""),
+            codes=Func(
                 "findings",
                 function="jsonb_path_query_array",
                 template="""%(function)s(%(expressions)s, 'strict $[*] ? (@[1] == "warn")[0]')""",
@@ -104,8 +101,21 @@ def with_parts(change: Change) -> "QuerySet[Any]":
     )
 
 
+def _of_snapshot(value: QuerySet[Any], unknown: str) -> Case:
+    """Return what the snapshot that is put back says of its system, and an empty text where nothing is put back.
+
+    It is asked of the machine and not of the change, so that nothing is put back that a review does not show: `unknown` stands
+    for a snapshot that is not known or says nothing of its system.
+    """
+    return Case(
+        When(snapshot_id="", then=Value("")),
+        default=_text(NullIf(Subquery(value[:1]), Value("")), Value(unknown)),
+        output_field=TextField(),
+    )
+
+
 def _text(*expressions: Any) -> Coalesce:
-    """Return the first of these that is known, else an empty text."""
+    """Return the first of these values that is known, else an empty text."""
     return Coalesce(*expressions, Value(""), output_field=TextField())
 
 
