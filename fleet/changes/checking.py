@@ -16,7 +16,7 @@ from fleet.changes.acting import locked
 from fleet.changes.digests import leaf_digest, spec_digest
 from fleet.changes.drafting.drafts import move_out
 from fleet.changes.judging.images import by_hand_of
-from fleet.changes.judging.machine import judge_some, wish_of
+from fleet.changes.judging.machine import disk_request_of, judge_some
 from fleet.changes.review import quorum
 from fleet.inventory.reading import CloudError, Reading, Retryability, refresh, refresh_images, refresh_key_pairs
 from fleet.lib.clock import Clock
@@ -108,7 +108,7 @@ def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
     fresh = {t.pk: t for t in change.targets.filter(pk__in=[t.pk for t in targets]).select_related("instance__account")}
     targets = [fresh[target.pk] for target in targets]
     now = clock.now()
-    for judged in judge_some(change=change, targets=targets, wish=wish_of(change), now=now):
+    for judged in judge_some(change=change, targets=targets, disk_request=disk_request_of(change), now=now):
         target = judged.target
         target.seen = seen_of(readings[target.instance_id])
         target.leaf_digest = leaf_digest(target)

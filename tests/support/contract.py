@@ -1,4 +1,4 @@
-"""A plain machine, a plain image and a plain wish, against which nothing stands."""
+"""A plain machine, a plain image and a plain disk_request, against which nothing stands."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,7 @@ from fleet.changes.judging.refusals import DiskRequest
 from fleet.models import Image, Instance
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-WISH = DiskRequest(image_id="m-1", size=60, login="key_pair", key_pair="ops", has_password=False)
+DISK_REQUEST = DiskRequest(image_id="m-1", size=60, login="key_pair", key_pair="ops", has_password=False)
 
 
 def machine(**given: Any) -> Instance:

@@ -18,7 +18,7 @@ from fleet.changes.digests import leaf, spec
 from fleet.changes.drafting import file_format
 from fleet.changes.drafting.drafts import MOST_MACHINES, create_draft
 from fleet.changes.drafting.file_format import Misfit
-from fleet.changes.drafting.selection import Miss, left_out, permitted, sorted_out
+from fleet.changes.drafting.selection import Omission, left_out, permitted, sorted_out
 from fleet.changes.judging.images import key_of
 from fleet.inventory.queries import OneOf
 from fleet.lib.canonical import canonical_json
@@ -51,7 +51,7 @@ class Unfit(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class ChangeFile:
     """What a file says, read and in the form of our columns: settings by name, machines as (account, id, snapshot)."""
 
     settings: dict[str, Any]
@@ -59,7 +59,7 @@ class Filed:
     digest: str
 
 
-def read(content: bytes) -> Filed:
+def read(content: bytes) -> ChangeFile:
     """Read a file, with every fault in it said at once (Unfit): none is made good by guessing."""
     if len(content) > MOST_BYTES:
         raise Unfit(
@@ -91,7 +91,7 @@ def read(content: bytes) -> Filed:
         faults.append("The file names a machine twice. Take one of its lines out.")
     if faults:
         raise Unfit(faults)
-    return Filed(settings, machines, hashlib.sha256(texts[0].strip().encode()).hexdigest())
+    return ChangeFile(settings, machines, hashlib.sha256(texts[0].strip().encode()).hexdigest())
 
 
 @transaction.atomic
@@ -113,7 +113,7 @@ def upload(*, actor: User, content: bytes, now: datetime) -> Change:
     snapshots = {known[account, name]: kept for account, name, kept in file.machines if (account, name) in known}
     unknown = [name for account, name, _ in file.machines if (account, name) not in known]
     wanted, misses = sorted_out(actor=actor, instance_pks=snapshots, now=now)
-    misses += [Miss("unknown", "No machine of the mirror has this id", named=name) for name in unknown]
+    misses += [Omission("unknown", "No machine of the mirror has this id", named=name) for name in unknown]
     if not wanted:
         raise Refused("None of the machines of this file can be changed now. No draft was made.", kind="moved")
     change = create_draft(

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, JSONObject, NullIf
 
 from fleet.changes.drafting.settings import step_webhooks, windows
 from fleet.changes.judging.editions import EDITIONS, Edition
-from fleet.changes.judging.images import Place
+from fleet.changes.judging.images import AccountRegion
 from fleet.changes.queries import LeftOutGroup
 from fleet.guards.forecast import USUAL
 from fleet.models import Approval, Change, Decision, KeyPair, LeftOut, StepTiming, Target
@@ -35,7 +35,7 @@ class DraftChoices:
     """
 
     machines: int
-    places: list[Place]
+    places: list[AccountRegion]
     accounts: dict[int, str]
     quotas: dict[int, int]
     editions: list[Edition]
@@ -52,7 +52,7 @@ class DraftChoices:
         return len({region for _, region in self.places})
 
 
-def offers_of(change: Change) -> DraftChoices:
+def choices_of(change: Change) -> DraftChoices:
     """Read what the form of a draft offers: one query."""
     mine = Target.objects.filter(change=OuterRef("pk")).order_by()
     places = mine.values("instance__account_id", "instance__region").annotate(n=Count("pk"))
@@ -87,10 +87,10 @@ def offers_of(change: Change) -> DraftChoices:
         .values("o_places", "o_pairs", "o_tags", "o_windows", "o_steps", "o_seconds", "o_left", "o_returned")
         .get()
     )
-    return _offers(row)
+    return _read(row)
 
 
-def _offers(row: Mapping[str, Any]) -> DraftChoices:
+def _read(row: Mapping[str, Any]) -> DraftChoices:
     where: list[dict[str, Any]] = row["o_places"]
     places = sorted((one["account"], one["region"]) for one in where)
     wanted = set(places)

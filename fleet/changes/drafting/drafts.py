@@ -12,7 +12,7 @@ from fleet.changes.drafting.settings import Settings as Settings
 from fleet.changes.drafting.settings import lacking, visible
 from fleet.changes.judging import images
 from fleet.changes.judging.judgement import judge_draft
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.permissions import require
 from fleet.guards.policy import Policy
 from fleet.guards.roles import has_role_over
@@ -206,7 +206,7 @@ def _submit(change: Change, actor: User, now: datetime) -> None:
     for field, sentence in lacking(change, now):
         raise Refused(sentence, field=field)
     images.map_images(change, images.by_hand_of(change))
-    plan = judge_draft(change=change, wish=wish_of(change), now=now)
+    plan = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
     if plan.blocked:
         first = plan.refused[0].problem
         raise Refused(

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from django.db.models import QuerySet
 
-from fleet.changes.drafting.selection import Miss, permitted
+from fleet.changes.drafting.selection import Omission, permitted
 from fleet.inventory.queries import by_name
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
@@ -57,10 +57,10 @@ class Judgement:
         return [one.machine.pk for one in self.verdicts if one.kind == PasteKind.FOUND and one.machine]
 
     @property
-    def misses(self) -> list[Miss]:
+    def misses(self) -> list[Omission]:
         """Return what a draft is to list as left out, each text once."""
         found = {
-            one.text: Miss(one.kind, one.why, one.machine, one.text) for one in self.verdicts if one.kind in MISSES
+            one.text: Omission(one.kind, one.why, one.machine, one.text) for one in self.verdicts if one.kind in MISSES
         }
         return list(found.values())
 

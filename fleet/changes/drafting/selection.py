@@ -21,7 +21,7 @@ KEPT = timedelta(days=1)  # how long a selection lives after it was last touched
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class Omission:
     """A machine, or what was typed for one, that is meant and stays out of a draft: code and reason."""
 
     code: str
@@ -41,7 +41,7 @@ class Asked:
     ticked: frozenset[int] = frozenset()
     add: frozenset[int] = frozenset()
     clear: bool = False
-    misses: tuple[Miss, ...] = ()
+    misses: tuple[Omission, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Chosen:
 
     before: frozenset[int] = frozenset()
     after: frozenset[int] = frozenset()
-    misses: tuple[Miss, ...] = ()
+    misses: tuple[Omission, ...] = ()
 
 
 @transaction.atomic
@@ -86,16 +86,16 @@ def choose(*, owner: User, selection: uuid.UUID, asked: Asked, visible: QuerySet
     return Chosen(before, after, tuple(_unpacked(row.misses)))
 
 
-def _packed(miss: Miss) -> list[Any]:
+def _packed(miss: Omission) -> list[Any]:
     return [miss.named[:200], miss.code, miss.reason, miss.instance.pk if miss.instance else None]
 
 
-def _unpacked(misses: list[list[Any]]) -> Iterator[Miss]:
+def _unpacked(misses: list[list[Any]]) -> Iterator[Omission]:
     for named, code, reason, instance in misses:
-        yield Miss(code, reason, Instance(pk=instance) if instance else None, named)
+        yield Omission(code, reason, Instance(pk=instance) if instance else None, named)
 
 
-def misses_of(selection: uuid.UUID) -> list[Miss]:
+def misses_of(selection: uuid.UUID) -> list[Omission]:
     """Return what was pasted and is not in a selection."""
     found = Selection.objects.filter(pk=selection).values_list("misses", flat=True).first()
     return list(_unpacked(found or []))
@@ -134,7 +134,7 @@ class Permitted:
 
 def sorted_out(
     *, actor: User, instance_pks: Collection[int], now: datetime, free: bool = True
-) -> tuple[list[Instance], list[Miss]]:
+) -> tuple[list[Instance], list[Omission]]:
     """Part machines into those that a draft of `actor` can take and those that it cannot, with the reason: four queries.
 
     `free` leaves out those that are locked or in another open change, too.
@@ -152,14 +152,14 @@ def sorted_out(
     for machine in rows:
         lock = locks.get(machine.pk)
         if machine.gone_at:
-            miss = Miss("gone", f"Gone from the cloud since {_day(machine.gone_at)}", machine)
+            miss = Omission("gone", f"Gone from the cloud since {_day(machine.gone_at)}", machine)
         elif not may.covers(machine):
             where = f", environment {machine.environment}" if machine.environment else ""
-            miss = Miss("not_permitted", f"You are no operator for account {machine.account}{where}", machine)
+            miss = Omission("not_permitted", f"You are no operator for account {machine.account}{where}", machine)
         elif lock:
-            miss = Miss("locked", words_of(lock), machine)
+            miss = Omission("locked", words_of(lock), machine)
         elif machine.pk in busy:
-            miss = Miss("open_elsewhere", f"In another open change, #{busy[machine.pk]}", machine)
+            miss = Omission("open_elsewhere", f"In another open change, #{busy[machine.pk]}", machine)
         else:
             wanted.append(machine)
             continue
@@ -171,7 +171,7 @@ def draft_of(
     *,
     actor: User,
     instance_pks: Collection[int],
-    misses: Collection[Miss] = (),
+    misses: Collection[Omission] = (),
     now: datetime,
     why: str = "ticked by hand",
 ) -> Change:
@@ -186,7 +186,7 @@ def draft_of(
     )
 
 
-def left_out(misses: Iterable[Miss], now: datetime) -> list[LeftOut]:
+def left_out(misses: Iterable[Omission], now: datetime) -> list[LeftOut]:
     """Return rows, still without their change, of what is out of a draft."""
     return [
         LeftOut(instance=miss.instance, named=miss.named[:200], code=miss.code, reason=miss.reason[:400], at=now)
@@ -194,7 +194,7 @@ def left_out(misses: Iterable[Miss], now: datetime) -> list[LeftOut]:
     ]
 
 
-def _none_left(out: list[Miss]) -> Refused:
+def _none_left(out: list[Omission]) -> Refused:
     kind = "forbidden" if all(miss.code == "not_permitted" for miss in out) else "moved"
     reasons = sorted({miss.reason for miss in out})
     more = f", and {count(len(reasons) - 2, 'other reason')}" if len(reasons) > 2 else ""

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from fleet.changes.drafting.rollout import policy_faults
-from fleet.changes.judging.images import Place
+from fleet.changes.judging.images import AccountRegion
 from fleet.guards.policy import Policy, PolicyStep
 from fleet.lib.secret import Secret
 from fleet.models import Calendar, Change, Login, Webhook
@@ -33,7 +33,7 @@ class Settings:
     forget_password: bool
     security_enhancement: bool
     policy: Policy
-    images: Mapping[Place, str] = field(default_factory=dict)
+    images: Mapping[AccountRegion, str] = field(default_factory=dict)
     snapshot_days: int | None = None
     ticket: str = ""
     rollback_plan: str = ""

@@ -1,16 +1,16 @@
-"""Everything about one machine that a judgement looks at, and nothing else: from its row, or for thousands at once by a query.
+"""The facts of a machine that a judgement looks at, and nothing else: from its row, or for thousands of machines by one query.
 
-Times and tags become yes or no here, so that machines that no rule can tell apart are equal. `machine_of` and `facts` say the
-same of the same machine; a test holds them to it.
+Times and tags become yes or no here, so that two machines which no rule can tell apart have equal facts. `machine_of` and
+`read_facts` must find the same facts of the same machine; a test compares them.
 """
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, F, FilteredRelation, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, F, FilteredRelation, FloatField, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Lower
+from django.db.models.functions import Cast, Extract, Lower
 from django.db.models.lookups import In
 
 from fleet.models import Change, Instance, MachineLock, Outcome, Replacement, Target
@@ -23,10 +23,11 @@ REPLACED = (Outcome.SUCCEEDED, Outcome.ADOPTED, Outcome.FAILED_REPLACED)  # a ne
 
 
 class Machine(NamedTuple):
-    """What is known of a machine at one moment. `disk_size` is GiB.
+    """The facts of one machine at one moment. `disk_size` is in GiB.
 
-    `elsewhere` is the number of another open change that it is in, `lock` the key of its lock in force, `snapshot_id` what is
-    to be put back on it; only then `instance` is the key of its row, to hold against that of the snapshot.
+    `elsewhere` is the number of another open change that the machine is in, `lock` the primary key of its lock in force, and
+    `snapshot_id` the snapshot that is to be put back on it. Only then `instance` is the primary key of its row: it has to be
+    the machine of which the snapshot was taken.
     """
 
     disk_size: int
@@ -67,7 +68,7 @@ def machine_of(
     lock: MachineLock | None = None,
     snapshot_id: str = "",
 ) -> Machine:
-    """Return what a judgement looks at of one machine, from its row and what is known beside it."""
+    """Return the facts of one machine from its row, and from what other tables hold about it."""
     return Machine(
         account=instance.account_id,
         region=instance.region,
@@ -99,11 +100,12 @@ def machine_of(
     )
 
 
-COLUMNS = tuple(f"m_{name}" for name in Machine._fields)
+def read_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
+    """Return a row for each target of `change`, in no order: its primary key, when its instance was read, and its facts.
 
-
-def with_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
-    """Return the targets of `change`, in no order, as tuples of COLUMNS: the fields of Machine."""
+    The time is in seconds since 1970 (ten thousand numbers are read many times as fast as ten thousand times). The facts, all
+    the rest of the row, are the fields of a Machine in their order.
+    """
     targets = change.targets.order_by().annotate(
         # At most one row each, by a partial unique index: a join multiplies nothing.
         _other=FilteredRelation(
@@ -113,7 +115,7 @@ def with_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
         _lock=FilteredRelation("instance__machine_locks", condition=Q(instance__machine_locks__released_at=None)),
     )
     lately = Replacement.objects.filter(outcome__in=REPLACED, finished_at__gt=now - RECENT).values("instance")
-    found: dict[str, Combinable] = {
+    derived: dict[str, Combinable] = {
         "account": F("instance__account_id"),
         "gone": _whether(Q(instance__gone_at__isnull=False)),
         "locked_for_security": _whether(Q(instance__locks__contains=["security"])),
@@ -130,10 +132,12 @@ def with_facts(change: Change, now: datetime) -> QuerySet[Target, Any]:
         "snapshot_id": F("snapshot_id"),
         "instance": Case(When(~Q(snapshot_id=""), then=F("instance_id"))),
     }
-    columns = {f"m_{name}": found.get(name, F(f"instance__{name}")) for name in Machine._fields}
-    return targets.annotate(**columns).values_list(*COLUMNS)
+    # Annotations need names of their own, since some facts are called like a column of the target.
+    facts = {f"fact_{name}": derived.get(name, F(f"instance__{name}")) for name in Machine._fields}
+    read_at = Cast(Extract("instance__seen_at", "epoch"), FloatField())
+    return targets.annotate(**facts).values_list("pk", read_at, *facts)
 
 
 def _whether(condition: Q | Combinable) -> Case:
-    """Return a condition as true or false, never as unknown."""
+    """Return the condition as a column of true and false: where a condition is unknown to SQL, it is false."""
     return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())

@@ -1,7 +1,8 @@
-"""One chosen image in many places: an image id belongs to a region of an account, and each place may know it by another.
+"""One chosen image in many regions: an image id belongs to one region of one account, and elsewhere its equal has another id.
 
-What a person chose for a place counts there; else the same id; else its copy (the account's own, with the same name, system,
-architecture and size) that can be used; else none, and then every machine there is blocked.
+Where a person chose an image for a region, it counts there; else the image with the same id; else the copy (an image of the
+account itself with the same name, system, architecture and size) that can be used; else there is none, and every machine there
+is blocked.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,91 +14,101 @@ from django.db.models import Q
 
 from fleet.models import Change, ChangeState, Image, Target
 
-Place = tuple[int, str]  # account id and region
+AccountRegion = tuple[int, str]  # primary key of the account, and one of its regions: called a place for short
 How = Literal["same", "copied", "chosen", ""]
 
-USABLE = ("Available", "Deprecated")  # a deprecated image still is; one that is being made or has failed is not
-COPIED = ("self", "others")  # whose images get copied; the provider's have one id everywhere
+USABLE = ("Available", "Deprecated")  # a deprecated image can be used; one that is being made or has failed cannot
+COPIED = ("self", "others")  # owners whose images get copied; the provider's own have one id in every region
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """The image of one place, and how it was found: "" where it was not. A chosen one that is gone has `how` and no image."""
+class PlaceImage:
+    """The image that machines of one place get, and how it was found.
+
+    Where none was found, `image` is None and `how` is empty; where a person chose one that is gone, `how` is still "chosen".
+    """
 
     image: Image | None
     how: How
 
 
-def key_of(place: Place) -> str:
+def key_of(place: AccountRegion) -> str:
     """Return the key of a place in `Change.images`."""
     return f"{place[0]}/{place[1]}"
 
 
-def place_of(key: str) -> Place:
+def place_of(key: str) -> AccountRegion:
+    """Return the place that a key of `Change.images` means."""
     account, _, region = key.partition("/")
     return int(account), region
 
 
-def placed(image_id: str, places: Collection[Place], by_hand: Mapping[Place, str]) -> dict[Place, Placed]:
-    """Map a chosen image to its equal in each place, from the mirror: one query.
+def images_in(
+    places: Collection[AccountRegion], image_id: str, by_hand: Mapping[AccountRegion, str]
+) -> dict[AccountRegion, PlaceImage]:
+    """Return for each place the equal of the chosen image, from the mirror: one query.
 
-    `by_hand` says what a person chose for some of them. That belongs to this `image_id`: whoever takes another image starts
-    without.
+    `by_hand` are the images that a person chose for some of the places. They belong to this `image_id`: with another image,
+    nothing is chosen by hand.
     """
     rows: Iterable[Image] = ()
     if image_id:
         names = Image.objects.filter(image_id=image_id, owner__in=COPIED).exclude(name="").values("name")
-        meant = Q(image_id__in={image_id, *by_hand.values()}) | Q(owner="self", name__in=names)
-        rows = Image.objects.present().filter(meant)
-    return matched(image_id, places, by_hand, rows)
+        candidates = Q(image_id__in={image_id, *by_hand.values()}) | Q(owner="self", name__in=names)
+        rows = Image.objects.present().filter(candidates)
+    return match_images(places, image_id, by_hand, rows)
 
 
-def matched(
-    image_id: str, places: Collection[Place], by_hand: Mapping[Place, str], rows: Iterable[Image]
-) -> dict[Place, Placed]:
-    """Do what `placed` does, among `rows`."""
-    there: dict[Place, list[Image]] = {place: [] for place in places}
-    kinds = set()
+def match_images(
+    places: Collection[AccountRegion], image_id: str, by_hand: Mapping[AccountRegion, str], rows: Iterable[Image]
+) -> dict[AccountRegion, PlaceImage]:
+    """Do what `images_in` does, among the images `rows`, without a query."""
+    by_place: dict[AccountRegion, list[Image]] = {place: [] for place in places}
+    chosen = set()  # what the chosen image is like, in every region that has it
     for row in rows:
-        there.get((row.account_id, row.region), []).append(row)
+        by_place.get((row.account_id, row.region), []).append(row)
         if row.image_id == image_id and row.owner in COPIED and row.name:
-            kinds.add(_kind(row))
-    return {place: _in_place(image_id, by_hand.get(place, ""), kinds, there[place]) for place in places}
+            chosen.add(_likeness(row))
+    return {place: _match(image_id, by_hand.get(place, ""), chosen, by_place[place]) for place in places}
 
 
-def _in_place(image_id: str, chosen: str, kinds: set[tuple[object, ...]], here: list[Image]) -> Placed:
+def _match(image_id: str, by_hand: str, chosen: set[tuple[object, ...]], here: list[Image]) -> PlaceImage:
     by_id = {row.image_id: row for row in here}
-    if chosen:
-        return Placed(by_id.get(chosen), "chosen")
+    if by_hand:
+        return PlaceImage(by_id.get(by_hand), "chosen")
     if image_id in by_id:
-        return Placed(by_id[image_id], "same")
-    copies = [row for row in here if row.owner == "self" and row.status in USABLE and _kind(row) in kinds]
+        return PlaceImage(by_id[image_id], "same")
+    copies = [row for row in here if row.owner == "self" and row.status in USABLE and _likeness(row) in chosen]
     if copies:
-        return Placed(max(copies, key=lambda row: (row.created_at or _LONG_AGO, row.image_id)), "copied")
-    return Placed(None, "")
+        return PlaceImage(max(copies, key=lambda row: (row.created_at or _LONG_AGO, row.image_id)), "copied")
+    return PlaceImage(None, "")
 
 
-def _kind(image: Image) -> tuple[object, ...]:
+def _likeness(image: Image) -> tuple[object, ...]:
+    """Return what an image and its copy in another region have in common."""
     return (image.name, image.os_name, image.architecture, image.size)
 
 
-def places_of(change: Change) -> list[Place]:
-    """Return the accounts and regions that the machines of a change are in, in order: one query."""
+def places_of(change: Change) -> list[AccountRegion]:
+    """Return the regions of accounts that the machines of a change are in, in order: one query."""
     rows = change.targets.order_by().values_list("instance__account_id", "instance__region").distinct()
     return sorted(rows)
 
 
-def map_images(change: Change, by_hand: Mapping[Place, str]) -> None:
-    """Write the mapping of the chosen image into `change.images`, unsaved: two queries. Only a draft's may still move."""
-    found = placed(change.image_id, places_of(change), by_hand)
+def map_images(change: Change, by_hand: Mapping[AccountRegion, str]) -> None:
+    """Write which image each place gets into `change.images`, without saving the change: two queries.
+
+    Only a draft is mapped anew: of a submitted change the mapping is part of what is approved.
+    """
+    found = images_in(places_of(change), change.image_id, by_hand)
     change.images = {key_of(place): [one.image.image_id, one.how] for place, one in found.items() if one.image}
 
 
-def by_hand_of(change: Change) -> dict[Place, str]:
-    """Return what is fixed in the mapping of a change: in a draft what a person chose, afterwards every place."""
-    moves = change.state == ChangeState.DRAFT
-    return {place_of(key): image for key, (image, how) in change.images.items() if how == "chosen" or not moves}
+def by_hand_of(change: Change) -> dict[AccountRegion, str]:
+    """Return the images that are not looked up: in a draft those that a person chose, in a submitted change all."""
+    drafted = change.state == ChangeState.DRAFT
+    return {place_of(key): image for key, (image, how) in change.images.items() if how == "chosen" or not drafted}
 
 
 def image_of(change: Change, target: Target) -> str:

@@ -1,34 +1,35 @@
-"""One machine judged from the mirror alone: ready, warned of, or blocked, and why.
+"""The rule by which one machine is judged from the mirror alone: ready, with warnings, or blocked, and why.
 
-This is the rule; `fleet.changes.judging.judgement` asks it for thousands of machines at once.
+`fleet.changes.judging.judgement` applies the rule to thousands of machines at once.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Max
 
-from fleet.changes.judging.editions import EDITIONS, Edition
+from fleet.changes.judging.editions import EDITIONS
 from fleet.changes.judging.facts import REPLACED, Machine, machine_of
-from fleet.changes.judging.images import Place, Placed, by_hand_of, placed
+from fleet.changes.judging.images import AccountRegion, PlaceImage, by_hand_of, images_in
 from fleet.changes.judging.problems import Problem, block
 from fleet.changes.judging.refusals import DiskRequest, refusals, resulting_size
 from fleet.changes.judging.warnings import warnings
-from fleet.models import Account, Change, Image, Instance, KeyPair, Login, MachineLock, Replacement, Snapshot, Target
+from fleet.models import Account, Change, Image, KeyPair, Login, MachineLock, Replacement, Snapshot, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Everything beside machines and wish that a judgement looks at, read once for all of them.
+    """What a judgement looks at beside the machines and the request, read once for all machines.
 
-    `key_pairs` are the places that have the key pair of the wish; `locks` go by their key, `snapshots` by account and id.
+    `key_pairs` are the regions of accounts that have the requested key pair. `locks` are found by their primary key,
+    `snapshots` by account and snapshot id.
     """
 
     now: datetime
     accounts: Mapping[int, Account]
-    images: Mapping[Place, Placed]
-    key_pairs: frozenset[Place]
+    images: Mapping[AccountRegion, PlaceImage]
+    key_pairs: frozenset[AccountRegion]
     locks: Mapping[int, MachineLock]
     snapshots: Mapping[tuple[int, str], Snapshot]
 
@@ -49,11 +50,10 @@ class Findings:
         return next((problem for problem in self.problems if problem.blocks), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One machine of a change with what was found."""
+class HasFindings:
+    """Something that was judged: what was found can be read from it directly."""
 
-    target: Target
+    __slots__ = ()
     findings: Findings
 
     @property
@@ -73,7 +73,16 @@ class Judged:
         return self.findings.refusal
 
 
-def wish_of(change: Change) -> DiskRequest:
+@dataclass(frozen=True, slots=True)
+class Judged(HasFindings):
+    """One machine of a change with what was found."""
+
+    target: Target
+    findings: Findings
+
+
+def disk_request_of(change: Change) -> DiskRequest:
+    """Return what the change asks for, the same for all of its machines."""
     return DiskRequest(
         image_id=change.image_id,
         size=change.disk_size,
@@ -84,46 +93,59 @@ def wish_of(change: Change) -> DiskRequest:
     )
 
 
-def surroundings(
-    *, wish: DiskRequest, places: Collection[Place], locks: Iterable[int], snapshots: Collection[str], now: datetime
-) -> Surroundings:
-    """Read what is around machines in these places, with these locks and snapshots: at most five queries."""
+def surroundings_of(machines: Iterable[Machine], disk_request: DiskRequest, now: datetime) -> Surroundings:
+    """Read what a judgement of these machines looks at beside them: at most five queries, however many machines."""
+    places: set[AccountRegion] = set()
+    lock_keys: set[int] = set()
+    snapshot_ids: set[str] = set()
+    for machine in machines:
+        places.add((machine.account, machine.region))
+        if machine.lock is not None:
+            lock_keys.add(machine.lock)
+        if machine.snapshot_id:
+            snapshot_ids.add(machine.snapshot_id)
     accounts = {account for account, _ in places}
-    by_key_pair = KeyPair.objects.present().filter(name=wish.key_pair, account__in=accounts)
-    asked = wish.login == Login.KEY_PAIR and wish.key_pair
-    kept = Snapshot.objects.filter(account__in=accounts, snapshot_id__in=snapshots)
-    wanted = [lock for lock in locks if lock is not None]
+    needs_key_pair = disk_request.login == Login.KEY_PAIR and disk_request.key_pair
+    key_pairs = KeyPair.objects.present().filter(name=disk_request.key_pair, account__in=accounts)
+    snapshots = Snapshot.objects.filter(account__in=accounts, snapshot_id__in=snapshot_ids)
     return Surroundings(
         now=now,
         accounts=Account.objects.in_bulk(accounts),
-        images=placed(wish.image_id, places, wish.by_hand),
-        key_pairs=frozenset(by_key_pair.values_list("account_id", "region")) if asked else frozenset(),
-        locks=MachineLock.objects.select_related("owner").in_bulk(wanted) if wanted else {},
-        snapshots={(row.account_id, row.snapshot_id): row for row in kept} if snapshots else {},
+        images=images_in(places, disk_request.image_id, disk_request.by_hand),
+        key_pairs=frozenset(key_pairs.values_list("account_id", "region")) if needs_key_pair else frozenset(),
+        locks=MachineLock.objects.select_related("owner").in_bulk(lock_keys) if lock_keys else {},
+        snapshots={(row.account_id, row.snapshot_id): row for row in snapshots} if snapshot_ids else {},
     )
 
 
-def judge_machine(machine: Machine, wish: DiskRequest, around: Surroundings) -> Findings:
+def judge_machine(machine: Machine, disk_request: DiskRequest, surroundings: Surroundings) -> Findings:
     """Judge one machine: the API's refusals first, then our own blocks, and warnings only where nothing blocks."""
     place = (machine.account, machine.region)
-    account = around.accounts[machine.account]
+    account = surroundings.accounts[machine.account]
     edition = EDITIONS[account.edition]
-    image = around.images[place].image
+    image = surroundings.images[place].image
     problems: list[Problem] = []
     if machine.snapshot_id:
-        image, problems = _put_back(machine, around)
+        image, problems = _image_of_snapshot(machine, surroundings)
     if not problems:
-        names = frozenset({wish.key_pair}) if place in around.key_pairs else frozenset()
-        problems = refusals(wish=wish, machine=machine, image=image, key_pairs=names, edition=edition)
-    problems += _own_blocks(machine, account, around)
+        key_pairs = frozenset({disk_request.key_pair}) if place in surroundings.key_pairs else frozenset()
+        problems = refusals(
+            disk_request=disk_request, machine=machine, image=image, key_pairs=key_pairs, edition=edition
+        )
+    problems += _own_blocks(machine, account, surroundings)
     if image and not problems:
-        problems = warnings(wish=wish, machine=machine, image=image, edition=edition, today=around.now.date())
-    size = resulting_size(wish, machine, image, edition) if image else wish.size
+        problems = warnings(
+            disk_request=disk_request, machine=machine, image=image, edition=edition, today=surroundings.now.date()
+        )
+    size = resulting_size(disk_request, machine, image, edition) if image else disk_request.size
     return Findings(image, size, problems)
 
 
-def judge_some(*, change: Change, targets: Sequence[Target], wish: DiskRequest, now: datetime) -> list[Judged]:
-    """Judge some machines of a change, each by itself, in a constant number of queries. Their instances are loaded."""
+def judge_some(*, change: Change, targets: Sequence[Target], disk_request: DiskRequest, now: datetime) -> list[Judged]:
+    """Judge some machines of a change, each by itself, in a constant number of queries.
+
+    The instance of each target must be loaded already.
+    """
     pks = [target.instance_id for target in targets]
     locks = {lock.instance_id: lock for lock in MachineLock.objects.filter(instance__in=pks, released_at=None)}
     others = Target.objects.filter(instance__in=pks, open=True).exclude(change=change)
@@ -141,36 +163,17 @@ def judge_some(*, change: Change, targets: Sequence[Target], wish: DiskRequest, 
         )
         for target in targets
     ]
-    around = around_of(machines, wish, now)
+    surroundings = surroundings_of(machines, disk_request, now)
     return [
-        Judged(target, judge_machine(machine, wish, around)) for target, machine in zip(targets, machines, strict=True)
+        Judged(target, judge_machine(machine, disk_request, surroundings))
+        for target, machine in zip(targets, machines, strict=True)
     ]
 
 
-def around_of(machines: Iterable[Machine], wish: DiskRequest, now: datetime) -> Surroundings:
-    """Read what is around these machines: at most five queries."""
-    places: set[Place] = set()
-    locks: set[int] = set()
-    snapshots: set[str] = set()
-    for machine in machines:
-        places.add((machine.account, machine.region))
-        if machine.lock is not None:
-            locks.add(machine.lock)
-        if machine.snapshot_id:
-            snapshots.add(machine.snapshot_id)
-    return surroundings(wish=wish, places=places, locks=locks, snapshots=snapshots, now=now)
-
-
-def editions_of(change: Change) -> list[Edition]:
-    """Return the editions of the accounts that a change touches, in a fixed order."""
-    names = Instance.objects.filter(targets__change=change).values_list("account__edition", flat=True).distinct()
-    return [EDITIONS[name] for name in sorted(set(names))]
-
-
-def _put_back(machine: Machine, around: Surroundings) -> tuple[Image | None, list[Problem]]:
+def _image_of_snapshot(machine: Machine, surroundings: Surroundings) -> tuple[Image | None, list[Problem]]:
     """Return the image that will be made of the machine's snapshot, or why it cannot be."""
-    snapshot = around.snapshots.get((machine.account, machine.snapshot_id))
-    if snapshot is None or snapshot.gone_at or snapshot.expires_at <= around.now:
+    snapshot = surroundings.snapshots.get((machine.account, machine.snapshot_id))
+    if snapshot is None or snapshot.gone_at or snapshot.expires_at <= surroundings.now:
         why = "The snapshot of its former disk is no longer kept"
         return None, [block("snapshot_gone", why, "Leave it out: what was on that disk cannot be put back.")]
     if snapshot.instance_id != machine.instance:
@@ -193,14 +196,14 @@ def _put_back(machine: Machine, around: Surroundings) -> tuple[Image | None, lis
     return image, []
 
 
-def _own_blocks(machine: Machine, account: Account, around: Surroundings) -> list[Problem]:
+def _own_blocks(machine: Machine, account: Account, surroundings: Surroundings) -> list[Problem]:
     found = []
     if machine.elsewhere is not None:
         number = machine.elsewhere
         why = f"In another open change, #{number}"
         found.append(block("open_elsewhere", why, f"Leave these out, or wait until #{number} ends."))
     if machine.lock is not None:
-        found.append(_locked(around.locks[machine.lock]))
+        found.append(_locked(surroundings.locks[machine.lock]))
     if not account.guard_lifted and not machine.allowed:
         why = "Without the tag fleet-os=allowed"
         found.append(block("guard", why, "Tag the machine, or leave it out: this account is guarded."))

@@ -1,4 +1,4 @@
-"""What can be wrong with a wish for a machine, as data: the code, the words, and what to do.
+"""What can be wrong with a disk_request for a machine, as data: the code, the words, and what to do.
 
 Codes with a dot or a capital are the API's own (ReplaceSystemDisk reference, error codes); ours are in lower case.
 """

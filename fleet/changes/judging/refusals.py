@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from fleet.changes.judging.editions import Edition
 from fleet.changes.judging.facts import Machine
-from fleet.changes.judging.images import USABLE, Place
+from fleet.changes.judging.images import USABLE, AccountRegion
 from fleet.changes.judging.problems import Problem, block
 from fleet.lib.secret import Secret
 from fleet.models import Image, Instance, Login
@@ -30,7 +30,7 @@ class DiskRequest:
     login: str
     key_pair: str
     has_password: bool
-    by_hand: Mapping[Place, str] = field(default_factory=dict)
+    by_hand: Mapping[AccountRegion, str] = field(default_factory=dict)
 
 
 def password_problem(password: Secret, edition: Edition, *, windows: bool = True) -> Problem | None:
@@ -64,14 +64,14 @@ def size_problem_of_text(text: str) -> Problem | None:
     )
 
 
-def resulting_size(wish: DiskRequest, machine: Instance | Machine, image: Image, edition: Edition) -> int:
+def resulting_size(disk_request: DiskRequest, machine: Instance | Machine, image: Image, edition: Edition) -> int:
     """Return the GiB that the new disk will have: the size asked for, or the largest of default, image and present disk."""
-    return wish.size or max(edition.default_size, image.size, machine.disk_size)
+    return disk_request.size or max(edition.default_size, image.size, machine.disk_size)
 
 
 def refusals(
     *,
-    wish: DiskRequest,
+    disk_request: DiskRequest,
     machine: Machine,
     image: Image | None,
     key_pairs: frozenset[str],
@@ -81,32 +81,32 @@ def refusals(
 
     `image` is the image as this machine's own region shows it, `key_pairs` the names of that region.
     """
-    return list(_refusals(wish, machine, image, key_pairs, edition))
+    return list(_refusals(disk_request, machine, image, key_pairs, edition))
 
 
 def _refusals(
-    wish: DiskRequest, machine: Machine, image: Image | None, key_pairs: frozenset[str], edition: Edition
+    disk_request: DiskRequest, machine: Machine, image: Image | None, key_pairs: frozenset[str], edition: Edition
 ) -> Iterator[Problem]:
     if machine.gone:
         yield block("InvalidInstanceId.NotFound", "The machine no longer exists", "Leave it out.")
     if image is None or image.gone_at or image.status not in USABLE:
-        where = f" in {machine.region}" if wish.image_id else ""
-        do = "Choose an image that exists there." if wish.image_id else "Choose an image."
+        where = f" in {machine.region}" if disk_request.image_id else ""
+        do = "Choose an image that exists there." if disk_request.image_id else "Choose an image."
         yield block("InvalidImageId.NotFound", f"The image does not exist{where}", do, "image_id")
         image = None
-    if _key_pair_missing(wish, image, key_pairs):
+    if _key_pair_missing(disk_request, image, key_pairs):
         yield block(
             edition.missing_key_pair,
-            f"The key pair {wish.key_pair} does not exist in {machine.region}",
+            f"The key pair {disk_request.key_pair} does not exist in {machine.region}",
             "Choose one that exists there, or create it there first.",
             "key_pair",
         )
     yield from _machine_refusals(machine, edition)
     if image is not None:
         yield from _image_refusals(machine, image, edition)
-        yield from _size_refusals(wish, machine, image, edition)
+        yield from _size_refusals(disk_request, machine, image, edition)
     # Last, since the API has nothing against it: it would leave a machine to which nobody has a key.
-    if wish.login == Login.KEY_PAIR and not wish.key_pair:
+    if disk_request.login == Login.KEY_PAIR and not disk_request.key_pair:
         yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
 
 
@@ -116,11 +116,11 @@ def runs_on(image: Image, architecture: str) -> bool:
     return not architecture or (image.architecture == "arm64") == (architecture == "arm64")
 
 
-def _key_pair_missing(wish: DiskRequest, image: Image | None, key_pairs: frozenset[str]) -> bool:
+def _key_pair_missing(disk_request: DiskRequest, image: Image | None, key_pairs: frozenset[str]) -> bool:
     # Reference, KeyPairName: ignored for Windows, so that there its existence does not matter.
     windows = image is not None and image.os_type == "windows"
-    asked = wish.login == Login.KEY_PAIR and wish.key_pair
-    return bool(asked) and not windows and wish.key_pair not in key_pairs
+    asked = disk_request.login == Login.KEY_PAIR and disk_request.key_pair
+    return bool(asked) and not windows and disk_request.key_pair not in key_pairs
 
 
 def _machine_refusals(machine: Machine, edition: Edition) -> Iterator[Problem]:
@@ -184,10 +184,10 @@ def _image_refusals(machine: Machine, image: Image, edition: Edition) -> Iterato
         )
 
 
-def _size_refusals(wish: DiskRequest, machine: Machine, image: Image, edition: Edition) -> Iterator[Problem]:
-    if wish.size is None:
+def _size_refusals(disk_request: DiskRequest, machine: Machine, image: Image, edition: Edition) -> Iterator[Problem]:
+    if disk_request.size is None:
         return
-    size = wish.size
+    size = disk_request.size
     limits = edition.size_range(
         category=machine.disk_category,
         performance_level=machine.disk_performance_level,

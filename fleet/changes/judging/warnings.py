@@ -40,13 +40,15 @@ ORDER = {code: place for place, code in enumerate(WORDS)}
 _WARNINGS = {code: warn(code, *words) for code, words in WORDS.items()}
 
 
-def warnings(*, wish: DiskRequest, machine: Machine, image: Image, edition: Edition, today: date) -> list[Problem]:
+def warnings(
+    *, disk_request: DiskRequest, machine: Machine, image: Image, edition: Edition, today: date
+) -> list[Problem]:
     """Return the warnings for one machine that is not blocked, worst first."""
-    codes = _codes(wish, machine, image, edition, today)
+    codes = _codes(disk_request, machine, image, edition, today)
     return [_WARNINGS[code] for code in sorted(codes, key=ORDER.__getitem__)]
 
 
-def _codes(wish: DiskRequest, machine: Machine, image: Image, edition: Edition, today: date) -> Iterator[str]:
+def _codes(disk_request: DiskRequest, machine: Machine, image: Image, edition: Edition, today: date) -> Iterator[str]:
     windows = image.os_type == "windows"
     if image.os_type != machine.os_type:
         yield "os_family"
@@ -54,11 +56,11 @@ def _codes(wish: DiskRequest, machine: Machine, image: Image, edition: Edition, 
         yield "distribution"
     if machine.protected:
         yield "protected"
-    if wish.login == Login.KEY_PAIR and windows:
+    if disk_request.login == Login.KEY_PAIR and windows:
         yield "windows_key_pair"
-    if wish.login == Login.KEY_PAIR and not windows and wish.has_password:
+    if disk_request.login == Login.KEY_PAIR and not windows and disk_request.has_password:
         yield "password_unused"
-    if _login_changes(wish, machine, windows=windows):
+    if _login_changes(disk_request, machine, windows=windows):
         yield "login_changes"
     ends = end_of_life(image.os_name)
     if ends and ends < today:
@@ -69,7 +71,7 @@ def _codes(wish: DiskRequest, machine: Machine, image: Image, edition: Edition, 
         yield "replaced_lately"
     if image.image_id == machine.image_id:
         yield "same_image"
-    if resulting_size(wish, machine, image, edition) > max(20, machine.disk_size):
+    if resulting_size(disk_request, machine, image, edition) > max(20, machine.disk_size):
         yield "disk_grows"
     if machine.has_data_disks:
         yield "data_disks"
@@ -77,16 +79,16 @@ def _codes(wish: DiskRequest, machine: Machine, image: Image, edition: Edition, 
         yield "stale_mirror"
 
 
-def _login_changes(wish: DiskRequest, machine: Machine, *, windows: bool) -> bool:
+def _login_changes(disk_request: DiskRequest, machine: Machine, *, windows: bool) -> bool:
     """Say whether what people sign in with now is missing on the new disk.
 
     A key pair that the machine has is bound again after a login as in the image; Windows takes none at all.
     """
     if windows:
         return machine.key_pair != ""
-    if wish.login == Login.KEY_PAIR:
-        return machine.key_pair != wish.key_pair
-    return wish.login == Login.PASSWORD and machine.key_pair != ""
+    if disk_request.login == Login.KEY_PAIR:
+        return machine.key_pair != disk_request.key_pair
+    return disk_request.login == Login.PASSWORD and machine.key_pair != ""
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Min, QuerySet
 
 from fleet.changes.judging.editions import EDITIONS
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.judging.refusals import resulting_size
 from fleet.changes.judging.warnings import ORDER, WORDS
 from fleet.changes.review.groups_query import NAMED, First, GroupRow, with_parts
@@ -198,7 +198,7 @@ def _group_of(change: Change, row: GroupRow, image: Image | None, before: Image 
         becomes, size = f"{os_label(row.put_back)}, as it was", row.size_was
     elif image is not None:
         machine, edition = Instance(disk_size=row.size_was), EDITIONS[row.edition]
-        becomes, size = os_label(image.os_name), resulting_size(wish_of(change), machine, image, edition)
+        becomes, size = os_label(image.os_name), resulting_size(disk_request_of(change), machine, image, edition)
     else:
         becomes, size = change.image_id, change.disk_size or row.size_was
     warnings = _words([code for code in row.codes if code not in TO_NOTE])

@@ -23,9 +23,9 @@ from django.urls import reverse
 from psycopg.types.string import TextLoader
 
 from fleet.changes.drafting.drafts import create_draft
-from fleet.changes.judging import judgement
 from fleet.changes.judging.images import map_images
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.judgement import judge_draft
+from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.judging.refusals import DiskRequest
 from fleet.emulator import bench as emulators
 from fleet.lib.clock import DatabaseClock
@@ -122,35 +122,37 @@ def _draft(operator: User, machines: int) -> Change:
 
 def _judging(change: Change, url: str) -> list[dict[str, Any]]:
     now = DatabaseClock().now()
-    wish = wish_of(change)
-    ratio, raw, judged, kinds = _against_rows(change, wish, now, url)
+    disk_request = disk_request_of(change)
+    ratio, raw, judged, alike = _against_rows(change, disk_request, now, url)
     size = change.targets.count()
     # The worst that a fleet can be: no two machines alike.
     pks = list(change.targets.values_list("instance_id", flat=True))
     before = dict(Instance.objects.filter(pk__in=pks).values_list("pk", "disk_size"))
     _sizes({pk: 20 + place for place, pk in enumerate(pks)})
-    worst = _against_rows(change, wish, now, url)
+    worst = _against_rows(change, disk_request, now, url)
     _sizes(before)
     return [
         _row(f"PostgreSQL hands over the rows of {size:,} targets, median", raw * 1000, "ms", None),
-        _row(f"live validation of {size:,} targets ({kinds:,} kinds), median", judged * 1000, "ms", None),
+        _row(f"live validation of {size:,} targets ({alike:,} kinds), median", judged * 1000, "ms", None),
         _row("the same, as a multiple", ratio, "x", 3.0),
         _row(f"the same, were no two machines alike ({worst[3]:,} kinds)", worst[0], "x", None),
     ]
 
 
-def _against_rows(change: Change, wish: DiskRequest, now: datetime, url: str) -> tuple[float, float, float, int]:
-    """Take turns at both; return the ratio, the seconds of each, and how many kinds of machines there are."""
+def _against_rows(
+    change: Change, disk_request: DiskRequest, now: datetime, url: str
+) -> tuple[float, float, float, int]:
+    """Take turns at both; return the ratio, the seconds of each, and how many kinds of machine there are."""
     with psycopg.connect(url) as bare:
         # As text: building objects from JSON is not handing over.
         bare.adapters.register_loader("jsonb", TextLoader)
         raw, whole = [], []
-        plan = judgement.judge_draft(change=change, wish=wish, now=now)
+        judgement = judge_draft(change=change, disk_request=disk_request, now=now)
         for _ in range(ROUNDS):
             raw.append(_seconds(lambda: bare.execute(ROWS, [change.pk]).fetchall()))
-            whole.append(_seconds(lambda: judgement.judge_draft(change=change, wish=wish, now=now)))
+            whole.append(_seconds(lambda: judge_draft(change=change, disk_request=disk_request, now=now)))
     one, other = statistics.median(raw), statistics.median(whole)
-    return other / one, one, other, len(plan.kinds)
+    return other / one, one, other, len(judgement.alike_machines)
 
 
 def _sizes(sizes: dict[int, int]) -> None:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from fleet.changes.drafting import drafts
 from fleet.changes.drafting.drafts import Overtaken
 from fleet.changes.judging.judgement import judge_draft
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.permissions import require
 from fleet.changes.queries import at_its_time
 from fleet.lib.clock import DatabaseClock
@@ -76,8 +76,8 @@ def follows(request: Request, pk: int) -> HttpResponse:
     change, now = _own(request, pk)
     form = make_form(request, change, now, data=request.POST, lenient=True)
     form.is_valid()
-    plan = judge_draft(change=change, wish=form.wish(), now=now)
-    return render(request, f"{PAGE}#follows", follows_context(change, form, plan, now) | {"live": True})
+    judgement = judge_draft(change=change, disk_request=form.disk_request(), now=now)
+    return render(request, f"{PAGE}#follows", follows_context(change, form, judgement, now) | {"live": True})
 
 
 @require_POST
@@ -87,14 +87,14 @@ def validate(request: Request, pk: int, field: str) -> HttpResponse:
     change, now = _own(request, pk)
     form = make_form(request, change, now, data=request.POST)
     form.is_valid()
-    plan = judge_draft(change=change, wish=form.wish(), now=now) if field in JUDGED else None
+    judgement = judge_draft(change=change, disk_request=form.disk_request(), now=now) if field in JUDGED else None
     if field in form.fields:
-        tell(form, plan)
+        tell(form, judgement)
     answer = validated(request, form, field)
-    if field == "image_id" and plan:
+    if field == "image_id" and judgement:
         # Another image: what its other places get is shown anew. Nothing else renews that table, since it holds controls.
-        table = places_table(plan, form.by_hand(), form.offers.accounts)
-        context = {"places": table, "form": form, "wish": form.wish(), "live": True}
+        table = places_table(judgement, form.by_hand(), form.choices.accounts)
+        context = {"places": table, "form": form, "wish": form.disk_request(), "live": True}
         answer.content += render(request, "draft/_places.html", context).content
     return answer
 
@@ -107,12 +107,12 @@ def images(request: Request, pk: int) -> HttpResponse:
         return redirect("draft", pk)
     form = make_form(request, change, now)
     chosen, q = request.GET.get("image_id", ""), request.GET.get("q", "")
-    plan = judge_draft(change=change, wish=wish_of(change), now=now)
+    judgement = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
     context = {
         "change": change,
         "form": form,
         "now": now,
-        "picker": picker(kinds=plan.kinds, q=q, chosen=chosen, today=now.date()),
+        "picker": picker(alike_machines=judgement.alike_machines, q=q, chosen=chosen, today=now.date()),
     }
     return render(request, "draft/_images.html", context)
 
@@ -130,9 +130,9 @@ def machines(request: Request, pk: int) -> HttpResponse:
         return redirect(f"{_url(pk)}?list={number}#machines")
     form = make_form(request, change, now, data=request.POST, lenient=True)
     form.is_valid()
-    wish = form.wish()
-    plan = judge_draft(change=change, wish=wish, now=now)
-    page = listed_page(change, plan, wish, now, number)
+    disk_request = form.disk_request()
+    judgement = judge_draft(change=change, disk_request=disk_request, now=now)
+    page = listed_page(change, judgement, disk_request, now, number)
     return render(request, "draft/_machines.html", {"change": change, "list": page})
 
 
@@ -258,8 +258,8 @@ def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple
         chosen = ids_of(typed.getlist("target"))
         reasons = dict.fromkeys(change.targets.filter(pk__in=chosen).values_list("pk", flat=True), BY_HAND)
     else:
-        plan = judge_draft(change=change, wish=wish_of(change), now=now)
-        reasons = meant_by(typed.get("code", ""), plan)
+        judgement = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
+        reasons = meant_by(typed.get("code", ""), judgement)
     if not reasons:
         raise Refused("No machine of the draft is meant by this any more. Look at what follows now.", kind="moved")
     return reasons

@@ -10,7 +10,7 @@ import pytest
 from fleet.changes.drafting import change_file, drafts
 from fleet.changes.drafting.settings import lacking
 from fleet.changes.judging.judgement import judge_draft
-from fleet.changes.judging.machine import judge_some, wish_of
+from fleet.changes.judging.machine import disk_request_of, judge_some
 from fleet.changes.review.groups import grouped
 from fleet.guards.policy import Policy
 from fleet.lib.canonical import canonical_json
@@ -128,10 +128,12 @@ def test_a_snapshot_of_another_machine_is_blocked_alone_and_among_thousands(
     secret, mine = machines
     undo = undo_of(done(operator, machines), operator, [mine])
     undo.targets.update(snapshot_id=Snapshot.objects.get(instance=secret).snapshot_id)
-    now, wish = DatabaseClock().now(), wish_of(undo)
-    one_by_one = judge_some(change=undo, targets=list(undo.targets.select_related("instance")), wish=wish, now=now)
+    now, disk_request = DatabaseClock().now(), disk_request_of(undo)
+    one_by_one = judge_some(
+        change=undo, targets=list(undo.targets.select_related("instance")), disk_request=disk_request, now=now
+    )
     refusals = [judged.refusal for judged in one_by_one]
-    refusals += [cause.problem for cause in judge_draft(change=undo, wish=wish, now=now).refused]
+    refusals += [cause.problem for cause in judge_draft(change=undo, disk_request=disk_request, now=now).refused]
     assert [refusal and refusal.code for refusal in refusals] == ["snapshot_foreign"] * 2
     with pytest.raises(Refused, match="taken of another machine"):
         drafts.submit(actor=operator, change_id=undo.pk, now=now)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.changes.drafting import selection
-from fleet.changes.drafting.selection import Asked, Miss
+from fleet.changes.drafting.selection import Asked, Omission
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
 from fleet.models import Change, Instance, MachineLock, Role, Selection, User
@@ -71,11 +71,11 @@ def test_somebody_elses_selection_is_refused(operator: User, machines: list[Inst
 
 def test_misses_are_kept_once_and_forgotten_with_the_selection(operator: User, machines: list[Instance]) -> None:
     tab = uuid.uuid4()
-    choose(operator, tab, add=frozenset({machines[0].pk}), misses=(Miss("unknown", "first", named="x"),))
-    choose(operator, tab, misses=(Miss("unknown", "again", named="x"), Miss("gone", "gone", machines[1], "y")))
+    choose(operator, tab, add=frozenset({machines[0].pk}), misses=(Omission("unknown", "first", named="x"),))
+    choose(operator, tab, misses=(Omission("unknown", "again", named="x"), Omission("gone", "gone", machines[1], "y")))
     assert selection.misses_of(tab) == [
-        Miss("unknown", "again", named="x"),
-        Miss("gone", "gone", Instance(pk=machines[1].pk), "y"),
+        Omission("unknown", "again", named="x"),
+        Omission("gone", "gone", Instance(pk=machines[1].pk), "y"),
     ]
     choose(operator, tab, clear=True)
     assert selection.misses_of(tab) == []

@@ -155,7 +155,7 @@ def ours(edition_name: str, case: Case, instance: Instance, image: Image | None,
         return "InvalidPasswordParam.Mismatch"
     if case.size and size_problem_of_text(case.size):
         return "InvalidSystemDiskSize"
-    wish = DiskRequest(
+    disk_request = DiskRequest(
         image_id=case.image_id,
         size=int(case.size) if case.size else None,
         login="key_pair" if case.key_pair else "image",
@@ -164,7 +164,7 @@ def ours(edition_name: str, case: Case, instance: Instance, image: Image | None,
     )
     now = datetime.now(UTC)
     machine = machine_of(instance, now=now)
-    found = refusals(wish=wish, machine=machine, image=image, key_pairs=key_pairs, edition=edition)
+    found = refusals(disk_request=disk_request, machine=machine, image=image, key_pairs=key_pairs, edition=edition)
     # What only Windows asks of a password is looked at when the image is known: after existence, before the machine's state.
     missing = [problem.code for problem in found if problem.code in MISSING]
     windows = image is not None and image.os_type == "windows"

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from fleet.changes.drafting import drafts
-from fleet.changes.judging import images, judgement
-from fleet.changes.judging.images import Place, matched
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging import images
+from fleet.changes.judging.images import AccountRegion, match_images
+from fleet.changes.judging.judgement import DraftJudgement, judge_draft
+from fleet.changes.judging.machine import disk_request_of
 from fleet.lib.clock import ManualClock
 from fleet.models import Change, ChangeState, Image, Instance, Target
 from tests.support import contract, fleets
@@ -18,13 +19,13 @@ from tests.support.emulator import Emulator
 HERE, THERE = (1, "cn-hangzhou"), (2, "cn-beijing")
 
 
-def image(place: Place, image_id: str, **given: Any) -> Image:
+def image(place: AccountRegion, image_id: str, **given: Any) -> Image:
     return contract.image(account_id=place[0], region=place[1], image_id=image_id, **({"name": "golden"} | given))
 
 
-def found(rows: list[Image], by_hand: dict[Place, str] | None = None) -> tuple[str | None, str]:
+def found(rows: list[Image], by_hand: dict[AccountRegion, str] | None = None) -> tuple[str | None, str]:
     """Return what THERE gets for the image m-1."""
-    one = matched("m-1", [HERE, THERE], by_hand or {}, rows)[THERE]
+    one = match_images([HERE, THERE], "m-1", by_hand or {}, rows)[THERE]
     return (one.image.image_id if one.image else None), one.how
 
 
@@ -111,8 +112,8 @@ def draft(clock: ManualClock) -> Change:
     return fleets.draft(two_regions(), golden("cn-hangzhou"), clock.now(), disk_size=None)
 
 
-def judged(change: Change, clock: ManualClock) -> judgement.DraftJudgement:
-    return judgement.judge_draft(change=change, wish=wish_of(change), now=clock.now())
+def judged(change: Change, clock: ManualClock) -> DraftJudgement:
+    return judge_draft(change=change, disk_request=disk_request_of(change), now=clock.now())
 
 
 @pytest.mark.django_db
@@ -120,9 +121,9 @@ def test_a_copied_image_is_put_on_the_machines_of_its_region(fleet: Emulator, cl
     change = draft(clock)
     images.map_images(change, {})
     change.save()
-    plan = judged(change, clock)
-    assert plan.blocked == 0
-    mapped = {region: (one.image and one.image.image_id, one.how) for (_, region), one in plan.places.items()}
+    judgement = judged(change, clock)
+    assert judgement.blocked == 0
+    mapped = {region: (one.image and one.image.image_id, one.how) for (_, region), one in judgement.images.items()}
     there = golden("cn-shanghai").image_id
     assert mapped == {"cn-hangzhou": (change.image_id, "same"), "cn-shanghai": (there, "copied")}
     for target in change.targets.select_related("instance"):
@@ -137,8 +138,8 @@ def test_machines_of_a_place_without_the_image_are_blocked_until_somebody_choose
     other = golden("cn-shanghai")
     Image.objects.filter(pk=other.pk).update(name="renamed")
     change = draft(clock)
-    plan = judged(change, clock)
-    (cause,) = plan.refused
+    judgement = judged(change, clock)
+    (cause,) = judgement.refused
     assert (cause.machines, cause.problem.code, cause.problem.field) == (2, "InvalidImageId.NotFound", "image_id")
     assert "cn-shanghai" in cause.problem.why
     place = (other.account_id, "cn-shanghai")

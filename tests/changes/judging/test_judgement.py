@@ -11,8 +11,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.changes.judging import judgement
-from fleet.changes.judging.judgement import DraftJudgement
+from fleet.changes.judging.judgement import DraftJudgement, judge_draft
 from fleet.changes.judging.machine import Findings, judge_some
 from fleet.changes.judging.problems import Problem
 from fleet.changes.judging.refusals import DiskRequest
@@ -108,7 +107,7 @@ images = st.fixed_dictionaries(
         "gone_at": mostly(None, NOW - DAY),
     }
 )
-wishes = st.builds(
+disk_requests = st.builds(
     DiskRequest,
     image_id=mostly("m-1", "", "m-2", "m-none"),
     size=mostly(None, 19, 20, 40, 60, 100, 501, 2049),
@@ -192,17 +191,17 @@ def told(findings: Findings) -> tuple[Any, ...]:
     return findings.problems, findings.size, made and (made.pk, made.region, made.size, made.os_name, made.architecture)
 
 
-def one_by_one(change: Change, wish: DiskRequest) -> dict[int, tuple[Any, ...]]:
+def one_by_one(change: Change, disk_request: DiskRequest) -> dict[int, tuple[Any, ...]]:
     """Judge each machine alone, by the rule; by target."""
     found = {}
     for target in change.targets.select_related("instance__account"):
-        (judged,) = judge_some(change=change, targets=[target], wish=wish, now=NOW)
+        (judged,) = judge_some(change=change, targets=[target], disk_request=disk_request, now=NOW)
         found[target.pk] = told(judged.findings)
     return found
 
 
-def at_once(plan: DraftJudgement) -> dict[int, tuple[Any, ...]]:
-    return {pk: told(kind.findings) for kind in plan.kinds for pk in kind.targets}
+def at_once(judgement: DraftJudgement) -> dict[int, tuple[Any, ...]]:
+    return {pk: told(alike.findings) for alike in judgement.alike_machines for pk in alike.targets}
 
 
 def with_code(alone: dict[int, tuple[Any, ...]], problem: Problem) -> list[int]:
@@ -217,7 +216,7 @@ def with_code(alone: dict[int, tuple[Any, ...]], problem: Problem) -> list[int]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    wish=wishes,
+    disk_request=disk_requests,
     by_hand=mostly({}, {(0, REGIONS[0]): "m-2"}, {(1, REGIONS[1]): "m-3"}, {(0, REGIONS[1]): "m-none"}),
     editions=st.sampled_from([["2018", "2026"], ["2026", "2018"], ["2018", "2018"]]),
     guarded=st.lists(st.booleans(), min_size=2, max_size=2),
@@ -225,30 +224,34 @@ def with_code(alone: dict[int, tuple[Any, ...]], problem: Problem) -> list[int]:
     fleet=st.lists(st.tuples(st.integers(0, 1), machines, beside), min_size=1, max_size=6),
 )
 def test_the_query_and_the_rule_agree(
-    db: None, wish: DiskRequest, by_hand: Any, editions: Any, guarded: Any, shown: Any, fleet: Any
+    db: None, disk_request: DiskRequest, by_hand: Any, editions: Any, guarded: Any, shown: Any, fleet: Any
 ) -> None:
     with rolled_back():
-        wish, world = arranged(wish, by_hand, World(editions, guarded), shown, fleet)
-        alone = one_by_one(world.change, wish)
-        plan = judgement.judge_draft(change=world.change, wish=wish, now=NOW)
+        disk_request, world = arranged(disk_request, by_hand, World(editions, guarded), shown, fleet)
+        alone = one_by_one(world.change, disk_request)
+        judgement = judge_draft(change=world.change, disk_request=disk_request, now=NOW)
 
-    assert at_once(plan) == alone
+    assert at_once(judgement) == alone
     counted = [("block" if _blocks(found) else "warn" if found[0] else "ready") for found in alone.values()]
-    assert [plan.blocked, plan.warned, plan.ready] == [counted.count(word) for word in ("block", "warn", "ready")]
-    assert plan.total == len(fleet)
-    for cause in (*plan.refused, *plan.warned_of):
+    assert [judgement.blocked, judgement.warned, judgement.ready] == [
+        counted.count(word) for word in ("block", "warn", "ready")
+    ]
+    assert judgement.total == len(fleet)
+    for cause in (*judgement.refused, *judgement.warned_of):
         assert cause.targets == with_code(alone, cause.problem)
         assert cause.machines == len(cause.targets)
 
 
-def arranged(wish: DiskRequest, by_hand: Any, world: World, shown: Any, fleet: Any) -> tuple[DiskRequest, World]:
+def arranged(
+    disk_request: DiskRequest, by_hand: Any, world: World, shown: Any, fleet: Any
+) -> tuple[DiskRequest, World]:
     """Write the case into the database; what was chosen by hand is known by accounts that exist now."""
     for account, given_image in shown:
         world.add_image(account, given_image)
     for number, (account, given_machine, near) in enumerate(fleet):
         world.add_machine(number, account, given_machine, near)
     chosen = {(world.accounts[account].pk, region): named for (account, region), named in by_hand.items()}
-    return replace(wish, by_hand=chosen), world
+    return replace(disk_request, by_hand=chosen), world
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from fleet.changes.judging.editions import EDITIONS
 from fleet.changes.judging.facts import machine_of
 from fleet.changes.judging.refusals import DiskRequest, refusals, resulting_size
 from fleet.models import Image
-from tests.support.contract import NOW, WISH, image, machine
+from tests.support.contract import DISK_REQUEST, NOW, image, machine
 
 
-def codes(wish: DiskRequest = WISH, edition: str = "2018", new: Image | None = None, **of_machine: Any) -> list[str]:
+def codes(
+    disk_request: DiskRequest = DISK_REQUEST, edition: str = "2018", new: Image | None = None, **of_machine: Any
+) -> list[str]:
     found = refusals(
-        wish=wish,
+        disk_request=disk_request,
         machine=machine_of(machine(**of_machine), now=NOW),
         image=new or image(),
         key_pairs=frozenset({"ops"}),
@@ -74,7 +76,9 @@ def test_a_state_of_the_image_blocks(state: dict[str, Any], code: str) -> None:
 
 def test_an_image_that_its_region_does_not_show_blocks() -> None:
     plain = machine_of(machine(), now=NOW)
-    found = refusals(wish=WISH, machine=plain, image=None, key_pairs=frozenset({"ops"}), edition=EDITIONS["2018"])
+    found = refusals(
+        disk_request=DISK_REQUEST, machine=plain, image=None, key_pairs=frozenset({"ops"}), edition=EDITIONS["2018"]
+    )
     assert [problem.code for problem in found] == ["InvalidImageId.NotFound"]
     assert "cn-hangzhou" in found[0].why
 
@@ -93,12 +97,12 @@ def test_a_market_image_that_is_subscribed_passes() -> None:
     ],
 )
 def test_sizes_of_2018(size: int, os_type: str, code: str) -> None:
-    assert codes(replace(WISH, size=size), new=image(os_type=os_type)) == [code]
+    assert codes(replace(DISK_REQUEST, size=size), new=image(os_type=os_type)) == [code]
 
 
 @pytest.mark.parametrize("size", [None, 40, 60, 500])
 def test_sizes_of_2018_that_pass(size: int | None) -> None:
-    assert codes(replace(WISH, size=size)) == []
+    assert codes(replace(DISK_REQUEST, size=size)) == []
 
 
 @pytest.mark.parametrize(
@@ -114,29 +118,29 @@ def test_sizes_of_2018_that_pass(size: int | None) -> None:
     ],
 )
 def test_sizes_of_2026_depend_on_the_category(category: str, level: str, size: int, code: str | None) -> None:
-    found = codes(replace(WISH, size=size), "2026", disk_category=category, disk_performance_level=level)
+    found = codes(replace(DISK_REQUEST, size=size), "2026", disk_category=category, disk_performance_level=level)
     assert found == ([code] if code else [])
 
 
 def test_without_a_size_the_new_disk_is_as_large_as_the_largest_of_default_image_and_disk() -> None:
-    edition, wish = EDITIONS["2018"], replace(WISH, size=None)
-    assert resulting_size(wish, machine(disk_size=20), image(size=20), edition) == 40
-    assert resulting_size(wish, machine(disk_size=100), image(size=20), edition) == 100
-    assert resulting_size(wish, machine(disk_size=40), image(size=50), edition) == 50
-    assert resulting_size(WISH, machine(disk_size=40), image(size=20), edition) == 60
+    edition, disk_request = EDITIONS["2018"], replace(DISK_REQUEST, size=None)
+    assert resulting_size(disk_request, machine(disk_size=20), image(size=20), edition) == 40
+    assert resulting_size(disk_request, machine(disk_size=100), image(size=20), edition) == 100
+    assert resulting_size(disk_request, machine(disk_size=40), image(size=50), edition) == 50
+    assert resulting_size(DISK_REQUEST, machine(disk_size=40), image(size=20), edition) == 60
 
 
 @pytest.mark.parametrize(("edition", "code"), [("2018", "NoSuchResource"), ("2026", "InvalidKeyPairName.NotFound")])
 def test_an_unknown_key_pair_blocks_linux(edition: str, code: str) -> None:
-    assert codes(replace(WISH, key_pair="nobody"), edition) == [code]
+    assert codes(replace(DISK_REQUEST, key_pair="nobody"), edition) == [code]
 
 
 def test_an_unknown_key_pair_is_ignored_for_windows() -> None:
-    assert codes(replace(WISH, key_pair="nobody"), new=image(os_type="windows")) == []
+    assert codes(replace(DISK_REQUEST, key_pair="nobody"), new=image(os_type="windows")) == []
 
 
 def test_a_key_pair_does_not_matter_where_it_is_not_asked_for() -> None:
-    assert codes(replace(WISH, login="image", key_pair="nobody")) == []
+    assert codes(replace(DISK_REQUEST, login="image", key_pair="nobody")) == []
 
 
 def test_data_disk_snapshots_are_no_obstacle_any_more_in_2026() -> None:
@@ -145,7 +149,7 @@ def test_data_disk_snapshots_are_no_obstacle_any_more_in_2026() -> None:
 
 def test_the_first_refusal_is_the_one_that_the_api_would_give() -> None:
     everything = codes(
-        replace(WISH, size=19, key_pair="nobody"),
+        replace(DISK_REQUEST, size=19, key_pair="nobody"),
         new=image(data_disk_snapshots=True, owner="marketplace", io_optimized=False, supported_types=[]),
         locks=["security", "financial"],
         status="Pending",

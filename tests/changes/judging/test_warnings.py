@@ -11,14 +11,14 @@ from fleet.changes.judging.facts import machine_of
 from fleet.changes.judging.refusals import DiskRequest
 from fleet.changes.judging.warnings import ORDER, WORDS, warnings
 from fleet.models import Image
-from tests.support.contract import NOW, WISH, image, machine
+from tests.support.contract import DISK_REQUEST, NOW, image, machine
 
 
 def warned(
-    wish: DiskRequest = WISH, new: Image | None = None, last: datetime | None = None, **of_machine: Any
+    disk_request: DiskRequest = DISK_REQUEST, new: Image | None = None, last: datetime | None = None, **of_machine: Any
 ) -> list[str]:
     found = warnings(
-        wish=wish,
+        disk_request=disk_request,
         machine=machine_of(machine(**({"key_pair": "ops"} | of_machine)), now=NOW, last_replaced=last),
         image=new or image(),
         edition=EDITIONS["2018"],
@@ -28,13 +28,13 @@ def warned(
     return [problem.code for problem in found]
 
 
-SAME_SIZE = replace(WISH, size=40)
+SAME_SIZE = replace(DISK_REQUEST, size=40)
 WINDOWS = image(os_type="windows", os_name="Windows Server 2022")
 ON_WINDOWS: dict[str, Any] = {"os_type": "windows", "os_name": "Windows Server 2019", "key_pair": ""}
 
 
 @pytest.mark.parametrize(
-    ("code", "wish", "new", "of_machine"),
+    ("code", "disk_request", "new", "of_machine"),
     [
         ("os_family", SAME_SIZE, image(), {"os_type": "windows", "os_name": "Windows Server 2019"}),
         ("distribution", SAME_SIZE, image(), {"os_name": "CentOS 7.9 64 bit"}),
@@ -47,13 +47,13 @@ ON_WINDOWS: dict[str, Any] = {"os_type": "windows", "os_name": "Windows Server 2
         ("end_of_life", SAME_SIZE, image(os_name="Ubuntu 18.04 64 bit"), {}),
         ("economical", SAME_SIZE, image(), {"status": "Stopped", "stopped_mode": "StopCharging"}),
         ("same_image", SAME_SIZE, image(), {"image_id": "m-1"}),
-        ("disk_grows", WISH, image(), {}),
+        ("disk_grows", DISK_REQUEST, image(), {}),
         ("data_disks", SAME_SIZE, image(), {"data_disks": 2}),
         ("stale_mirror", SAME_SIZE, image(), {"seen_at": NOW - timedelta(minutes=6)}),
     ],
 )
-def test_what_is_warned_of(code: str, wish: DiskRequest, new: Image, of_machine: dict[str, Any]) -> None:
-    assert warned(wish, new, **of_machine) == [code]
+def test_what_is_warned_of(code: str, disk_request: DiskRequest, new: Image, of_machine: dict[str, Any]) -> None:
+    assert warned(disk_request, new, **of_machine) == [code]
 
 
 def test_a_key_pair_on_windows_is_a_warning() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.changes.drafting.rollout import Rollout, rollout_of, spread_of
-from fleet.changes.judging.images import Place
+from fleet.changes.judging.images import AccountRegion
 from fleet.changes.judging.judgement import Cause, DraftJudgement
 from fleet.changes.judging.refusals import DiskRequest
 from fleet.guards.policy import Policy
@@ -46,57 +46,59 @@ class Fold:
     open: bool
 
 
-def follows_context(change: Change, form: DraftForm, plan: DraftJudgement, now: datetime) -> dict[str, Any]:
+def follows_context(change: Change, form: DraftForm, judgement: DraftJudgement, now: datetime) -> dict[str, Any]:
     """Return what the right side shows: counts, reasons, sizes, login, waves, worst case, and what is still missing."""
-    wish = form.wish()
-    drawn = disks(plan, wish)
-    windows = sum(kind.machines for kind in plan.kinds if kind.image and kind.image.os_type == "windows")
+    disk_request = form.disk_request()
+    drawn = disks(judgement, disk_request)
+    windows = sum(
+        alike.machines for alike in judgement.alike_machines if alike.image and alike.image.os_type == "windows"
+    )
     policy = form.policy()
-    rolled = rollout(change, form, plan, policy)
+    rolled = rollout(change, form, judgement, policy)
     return {
         "change": change,
         "form": form,
-        "plan": plan,
-        "wish": wish,
-        "judged": bool(wish.image_id or change.undoes_id),
+        "plan": judgement,
+        "wish": disk_request,
+        "judged": bool(disk_request.image_id or change.undoes_id),
         "now": now,
         "disks": drawn,
-        "reasons": [_reason(cause, drawn, wish) for cause in plan.refused],
-        "warnings": [_warning(cause) for cause in plan.warned_of],
-        "all_blocked": ALL_BLOCKED if len(plan.refused) > 1 and plan.blocked < plan.total else "",
+        "reasons": [_reason(cause, drawn, disk_request) for cause in judgement.refused],
+        "warnings": [_warning(cause) for cause in judgement.warned_of],
+        "all_blocked": ALL_BLOCKED if len(judgement.refused) > 1 and judgement.blocked < judgement.total else "",
         "policy": policy,
         "rollout": rolled,
-        "unblocked": plan.total - plan.blocked,
+        "unblocked": judgement.total - judgement.blocked,
         "nth": policy.failures_allowed + 1,
         "snapshot_days": form.snapshot_days_asked(),
         "windows": windows,
-        "linux": plan.total - windows,
+        "linux": judgement.total - windows,
         "missing": list(_missing(form)),
-        "seen_at": plan.seen_at or now,
+        "seen_at": judgement.seen_at or now,
         "takes": said_of(rolled),
         "folds": _folds(form, policy),
-        "places": places_table(plan, wish.by_hand, form.offers.accounts),
+        "places": places_table(judgement, disk_request.by_hand, form.choices.accounts),
     }
 
 
-def rollout(change: Change, form: DraftForm, plan: DraftJudgement, policy: Policy) -> Rollout:
+def rollout(change: Change, form: DraftForm, judgement: DraftJudgement, policy: Policy) -> Rollout:
     """Resolve the policy for the machines that are not blocked, or for all where all are."""
-    blocked = [pk for cause in plan.refused for pk in cause.targets] if plan.blocked < plan.total else []
-    machines = plan.total - len(blocked)
+    blocked = [pk for cause in judgement.refused for pk in cause.targets] if judgement.blocked < judgement.total else []
+    machines = judgement.total - len(blocked)
     domains = spread_of(change, policy.spread_tag, without=blocked) if policy.spread_tag else [""] * machines
-    where: Counter[Place] = Counter()
-    for kind in plan.kinds:
-        where[(kind.machine.account, kind.machine.region)] += kind.machines
+    where: Counter[AccountRegion] = Counter()
+    for alike in judgement.alike_machines:
+        where[(alike.machine.account, alike.machine.region)] += alike.machines
     # The quota is one of each account and region: the fullest place takes longest.
-    quotas = form.offers.quotas
+    quotas = form.choices.quotas
     longest = max((number / max(1, quotas[place[0]]) for place, number in where.items()), default=1.0)
     return rollout_of(
         policy,
         domains=domains,
-        seconds=form.offers.seconds,
+        seconds=form.choices.seconds,
         snapshot=form.snapshot_days_asked() is not None,
         imaging=change.undoes_id is not None,
-        a_minute=max(1, round(plan.total / longest)),
+        a_minute=max(1, round(judgement.total / longest)),
     )
 
 
@@ -112,7 +114,7 @@ def _folds(form: DraftForm, policy: Policy) -> dict[str, Fold]:
     parts = [f"{canary}{hold.get(policy.hold, '') if policy.canary else ''}", waves]
     parts += [f"spread by {policy.spread_tag}"] if policy.spread_tag else []
     steps = [f"{step.kind} {name}" for name, step in (("before", policy.before), ("after", policy.after)) if step]
-    names = dict(form.offers.calendars)
+    names = dict(form.choices.calendars)
     chosen, begin, end = form.calendar_id(), form.window_of("not_before"), form.window_of("not_after")
     window = [f"while “{names.get(chosen, 'a calendar')}” is open"] if chosen else []
     window += [f"not before {begin:%d %b %Y %H:%M}"] if begin else []
@@ -134,13 +136,13 @@ def _missing(form: DraftForm) -> Iterator[str]:
     yield from (word for name, word in words.items() if not getattr(kept, name).strip())
     if kept.login == "key_pair" and not kept.key_pair:
         yield "a key pair"
-    if kept.login == "password" and not form.wish().has_password:
+    if kept.login == "password" and not form.disk_request().has_password:
         yield "a password"
 
 
-def _reason(cause: Cause, drawn: Disks, wish: DiskRequest) -> Reason:
+def _reason(cause: Cause, drawn: Disks, disk_request: DiskRequest) -> Reason:
     problem = cause.problem
-    if problem.field == "key_pair" and not wish.key_pair:
+    if problem.field == "key_pair" and not disk_request.key_pair:
         return Reason(cause.machines, "No key pair is chosen", "Choose one, or another way to sign in.", "", "", [])
     repairs = []
     if problem.field == "disk_size":
@@ -168,11 +170,11 @@ def ref_of(cause: Cause) -> str:
     return f"{cause.problem.code} {digest(cause.problem.why)[:8]}"
 
 
-def meant_by(ref: str, plan: DraftJudgement) -> dict[int, tuple[str, str]]:
+def meant_by(ref: str, judgement: DraftJudgement) -> dict[int, tuple[str, str]]:
     """Return the targets that a reason names, each with code and sentence; `blocked` names all that are blocked."""
-    causes = list(plan.refused)
+    causes = list(judgement.refused)
     if ref != ALL_BLOCKED:
-        causes = [one for one in (*causes, *plan.warned_of) if ref in (one.problem.code, ref_of(one))]
+        causes = [one for one in (*causes, *judgement.warned_of) if ref in (one.problem.code, ref_of(one))]
     return {pk: (one.problem.code, one.problem.why) for one in causes for pk in one.targets}
 
 

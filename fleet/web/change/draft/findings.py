@@ -11,29 +11,29 @@ from fleet.web.shared.forms import fault
 JUDGED = frozenset({"image_id", "disk_size", "login", "key_pair", "password", "forget_password"})
 
 
-def tell(form: DraftForm, plan: DraftJudgement | None, *, as_errors: bool = False) -> None:
+def tell(form: DraftForm, judgement: DraftJudgement | None, *, as_errors: bool = False) -> None:
     """Say under each field what it does to the machines; `as_errors` puts what blocks into the summary too.
 
-    Without a plan only what needs no machine is said.
+    Without a judgement only what needs no machine is said.
     """
     if form.is_bound and form.has_sealed and form.cleaned_data.get("forget_password"):
         form.say("forget_password", "warn", "It is destroyed as soon as the draft is saved.")
-    _tell_rollout(form, (plan.total - plan.blocked if plan else 0) or form.offers.machines)
+    _tell_rollout(form, (judgement.total - judgement.blocked if judgement else 0) or form.choices.machines)
     _tell_snapshot(form)
-    if plan is None:
+    if judgement is None:
         return
-    wish = form.wish()
-    found = plan.by_field()
+    disk_request = form.disk_request()
+    found = judgement.by_field()
     for (name, _, _), cause in found.items():
-        empty = (name == "image_id" and not wish.image_id) or (name == "key_pair" and not wish.key_pair)
+        empty = (name == "image_id" and not disk_request.image_id) or (name == "key_pair" and not disk_request.key_pair)
         if empty or name not in form.fields or name in form.errors:
             continue
-        said, do = words_of(cause, plan.total)
+        said, do = words_of(cause, judgement.total)
         if as_errors:
             form.add_error(name, fault(said, do, code=cause.problem.api_code))
         else:
             form.say(name, "bad", said, do, code=cause.problem.api_code)
-    _tell_good(form, plan, troubled={name for name, _, _ in found})
+    _tell_good(form, judgement, troubled={name for name, _, _ in found})
 
 
 def _tell_rollout(form: DraftForm, machines: int) -> None:
@@ -68,28 +68,28 @@ def _tell_snapshot(form: DraftForm) -> None:
     days, shown = form.snapshot_days_asked(), form["snapshot"]
     shown.help_text = "Without it nothing can be undone."
     if days is not None:
-        longer = age(form.offers.seconds[State.SNAPSHOTTING])
+        longer = age(form.choices.seconds[State.SNAPSHOTTING])
         can = f"Each machine can be put back for {count(days, 'day')}."
         shown.help_text = f"{can} It takes about {longer} longer, and is billed by size."
 
 
-def _tell_good(form: DraftForm, plan: DraftJudgement, *, troubled: set[str]) -> None:
-    wish = form.wish()
-    by_hand = sum(1 for one in plan.places.values() if one.how in ("copied", "chosen"))
-    if wish.image_id and "image_id" not in troubled and "image_id" not in form.errors:
-        where = "In the machines' region" if form.offers.regions == 1 else f"In all {form.offers.regions} regions"
+def _tell_good(form: DraftForm, judgement: DraftJudgement, *, troubled: set[str]) -> None:
+    disk_request = form.disk_request()
+    by_hand = sum(1 for one in judgement.images.values() if one.how in ("copied", "chosen"))
+    if disk_request.image_id and "image_id" not in troubled and "image_id" not in form.errors:
+        where = "In the machines' region" if form.choices.regions == 1 else f"In all {form.choices.regions} regions"
         other = f" In {count(by_hand, 'place')} by another id: see below." if by_hand else ""
-        form.say("image_id", "ok", f"{where}, and it fits {_all_of(plan.total)}.{other}")
-    if wish.login == Login.KEY_PAIR and wish.key_pair and "key_pair" not in troubled:
+        form.say("image_id", "ok", f"{where}, and it fits {_all_of(judgement.total)}.{other}")
+    if disk_request.login == Login.KEY_PAIR and disk_request.key_pair and "key_pair" not in troubled:
         form.say(
-            "key_pair", "ok", "It is in the machines' region." if form.offers.regions == 1 else "It is in all regions."
+            "key_pair", "ok", "It is in the machines' region." if form.choices.regions == 1 else "It is in all regions."
         )
-    for cause in plan.warned_of:
+    for cause in judgement.warned_of:
         if cause.problem.code == "windows_key_pair":
-            said = f"Windows ignores key pairs: {_of(cause.machines, plan.total)}."
+            said = f"Windows ignores key pairs: {_of(cause.machines, judgement.total)}."
             form.say("key_pair", "warn", said, "A password, given below, still counts there.")
         if cause.problem.code == "password_unused":
-            said = f"Not used on Linux: {_of(cause.machines, plan.total)}."
+            said = f"Not used on Linux: {_of(cause.machines, judgement.total)}."
             form.say("password", "warn", said, "With a key pair, Linux turns password sign-in off.")
 
 

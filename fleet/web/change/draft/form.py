@@ -9,7 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from fleet.changes.drafting.choices import DraftChoices
 from fleet.changes.drafting.settings import MOST_SNAPSHOT_DAYS, Settings
-from fleet.changes.judging.images import Place, by_hand_of
+from fleet.changes.judging.images import AccountRegion, by_hand_of
 from fleet.changes.judging.refusals import DiskRequest, password_problem, size_problem_of_text
 from fleet.guards.policy import Policy
 from fleet.lib.secret import Secret
@@ -105,19 +105,19 @@ class DraftForm(RolloutForm, WindowForm):
         data: QueryDict | None = None,
         *,
         change: Change,
-        offers: DraftChoices,
+        choices: DraftChoices,
         now: datetime,
         safe_line: bool,
         lenient: bool = False,
         validate_url: str = "",
     ) -> None:
-        self.change, self.offers, self.now, self.lenient, self.safe_line = change, offers, now, lenient, safe_line
+        self.change, self.choices, self.now, self.lenient, self.safe_line = change, choices, now, lenient, safe_line
         self.saved = Policy.of(change.policy)
         super().__init__(data, initial=initial_of(change), validate_url=validate_url)
         self._offer_logins()
         self._offer_key_pairs(str(change.key_pair))
-        self.offer_rollout(tag_keys=offers.tag_keys, webhooks=offers.webhooks)
-        self.offer_calendars(offers.calendars)
+        self.offer_rollout(tag_keys=choices.tag_keys, webhooks=choices.webhooks)
+        self.offer_calendars(choices.calendars)
         self.fields["image_id"].required = change.undoes_id is None
         if not change.secret or change.secret.destroyed_at:
             del self.fields["forget_password"]
@@ -143,10 +143,10 @@ class DraftForm(RolloutForm, WindowForm):
 
     def _offer_key_pairs(self, chosen: str) -> None:
         names = [("", "None")]
-        for name, regions in self.offers.key_pairs.items():
-            everywhere = len(set(regions)) == self.offers.regions
+        for name, regions in self.choices.key_pairs.items():
+            everywhere = len(set(regions)) == self.choices.regions
             names.append((name, name if everywhere else f"{name}, only in {listed(regions)}"))
-        if chosen and chosen not in self.offers.key_pairs:
+        if chosen and chosen not in self.choices.key_pairs:
             names.append((chosen, f"{chosen}, no longer there"))
         field = self.fields["key_pair"]
         assert isinstance(field, forms.ChoiceField)
@@ -176,7 +176,7 @@ class DraftForm(RolloutForm, WindowForm):
         if not typed:
             return None
         secret = Secret(typed)
-        for edition in self.offers.editions:
+        for edition in self.choices.editions:
             if problem := password_problem(secret, edition):
                 raise fault(problem.why, problem.do, code=problem.api_code)
         return secret
@@ -202,7 +202,7 @@ class DraftForm(RolloutForm, WindowForm):
             return True
         return self.has_sealed and not cleaned.get("forget_password")
 
-    def wish(self) -> DiskRequest:
+    def disk_request(self) -> DiskRequest:
         """Return what is asked for as far as it can be read; a field in error counts as it was saved last."""
         kept = self.settings()
         return DiskRequest(
@@ -222,12 +222,12 @@ class DraftForm(RolloutForm, WindowForm):
             return None
         return self.cleaned_data.get("snapshot_days") or self.change.snapshot_days or USUAL_DAYS
 
-    def by_hand(self) -> dict[Place, str]:
+    def by_hand(self) -> dict[AccountRegion, str]:
         """Return the images that a person chose for some places; they belong to the image that is chosen now."""
         image_id = self._kept("image_id")
         if not self.is_bound or BELONGS not in self.data:
             return by_hand_of(self.change) if image_id == self.change.image_id else {}
-        return by_hand_in(self.data, self.offers.places, image_id)
+        return by_hand_in(self.data, self.choices.places, image_id)
 
     def settings(self) -> Settings:
         """Return what can be saved: every field that fits as it was typed, the others as they were."""

@@ -8,7 +8,7 @@ from datetime import date
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Case, Func, TextField, Value, When
 
-from fleet.changes.judging.images import USABLE, Place, matched
+from fleet.changes.judging.images import USABLE, AccountRegion, match_images
 from fleet.changes.judging.judgement import AlikeMachines
 from fleet.changes.judging.refusals import runs_on
 from fleet.inventory.lifecycle import end_of_life, os_label
@@ -58,17 +58,17 @@ class Picker:
     chosen: str
 
 
-def picker(*, kinds: Iterable[AlikeMachines], q: str, chosen: str, today: date) -> Picker:
+def picker(*, alike_machines: Iterable[AlikeMachines], q: str, chosen: str, today: date) -> Picker:
     """Return the images that fit the search, the chosen one first if it does not; one query.
 
     A deprecated image can still be used: one that is chosen stays, and none is offered anew.
     """
     machines = Machines()
-    for kind in kinds:
-        machines.add(kind)
+    for alike in alike_machines:
+        machines.add(alike)
     places = set(machines.places)
     rows = Image.objects.present().filter(account__in={account for account, _ in places}, status__in=USABLE)
-    types = sorted({kind for _, _, kind, _ in machines.kinds})
+    types = sorted({kind for _, _, kind, _ in machines.to_fit})
     found: dict[str, list[Image]] = {}
     named: dict[str, list[Image]] = {}
     for image in rows.annotate(supported=_among(types)).defer("platform", "product_code", "supported_types"):
@@ -84,11 +84,12 @@ def picker(*, kinds: Iterable[AlikeMachines], q: str, chosen: str, today: date) 
         if image.image_id != chosen and not offered:
             continue
         around = images if len(images) == len(places) else images + named.get(image.name, [])
-        placed = {place: one.image for place, one in matched(image.image_id, places, {}, around).items() if one.image}
+        matched = match_images(places, image.image_id, {}, around)
+        by_place = {place: found.image for place, found in matched.items() if found.image}
         if image.image_id in copies:
             continue  # the equal of one that is offered
-        copies |= {one.image_id for one in placed.values() if one.image_id != chosen}
-        choices.append(_choice(image, placed, machines, today))
+        copies |= {one.image_id for one in by_place.values() if one.image_id != chosen}
+        choices.append(_choice(image, by_place, machines, today))
     choices.sort(key=lambda one: _order(one, chosen, machines.families))
     return Picker(choices[:SHOWN], max(0, len(choices) - SHOWN), q, chosen)
 
@@ -120,26 +121,26 @@ def _searched(image: Image) -> str:
 class Machines:
     """The machines of a draft, counted by what an image must fit."""
 
-    kinds: Counter[tuple[Place, str, str, bool]] = field(default_factory=Counter)
+    to_fit: Counter[tuple[AccountRegion, str, str, bool]] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
-    places: Counter[Place] = field(default_factory=Counter)
+    places: Counter[AccountRegion] = field(default_factory=Counter)
 
-    def add(self, kind: AlikeMachines) -> None:
-        one, place = kind.machine, (kind.machine.account, kind.machine.region)
-        self.kinds[(place, one.architecture, one.instance_type, one.io_optimized)] += kind.machines
-        self.running[one.image_id] += kind.machines
-        self.families[family(one.os_name)] += kind.machines
-        self.places[place] += kind.machines
+    def add(self, alike: AlikeMachines) -> None:
+        machine, place = alike.machine, (alike.machine.account, alike.machine.region)
+        self.to_fit[(place, machine.architecture, machine.instance_type, machine.io_optimized)] += alike.machines
+        self.running[machine.image_id] += alike.machines
+        self.families[family(machine.os_name)] += alike.machines
+        self.places[place] += alike.machines
 
 
-def _choice(image: Image, placed: dict[Place, Image], machines: Machines, today: date) -> Choice:
+def _choice(image: Image, by_place: dict[AccountRegion, Image], machines: Machines, today: date) -> Choice:
     fits = sum(
         number
-        for (place, architecture, kind, optimized), number in machines.kinds.items()
-        if place in placed and _fits(placed[place], architecture, kind, optimized)
+        for (place, architecture, instance_type, optimized), number in machines.to_fit.items()
+        if place in by_place and _fits(by_place[place], architecture, instance_type, optimized)
     )
-    ids = {one.image_id for one in placed.values()}
+    ids = {one.image_id for one in by_place.values()}
     ends = end_of_life(image.os_name)
     return Choice(
         image_id=image.image_id,
@@ -160,11 +161,11 @@ def _choice(image: Image, placed: dict[Place, Image], machines: Machines, today:
     )
 
 
-def _fits(image: Image, architecture: str, kind: str, optimized: bool) -> bool:
+def _fits(image: Image, architecture: str, instance_type: str, optimized: bool) -> bool:
     if not runs_on(image, architecture) or (optimized and not image.io_optimized):
         return False
     supported: list[str] | None = image.supported  # type: ignore[attr-defined]
-    return supported is None or kind in supported
+    return supported is None or instance_type in supported
 
 
 def family(os_name: str) -> str:

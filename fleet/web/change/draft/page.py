@@ -8,9 +8,9 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 
-from fleet.changes.drafting.choices import offers_of
+from fleet.changes.drafting.choices import choices_of
 from fleet.changes.drafting.rollout import spread_of, waves_in_words
-from fleet.changes.judging.judgement import AlikeMachines, DraftJudgement, judge_draft, listed
+from fleet.changes.judging.judgement import AlikeMachines, DraftJudgement, judge_draft, list_machines
 from fleet.changes.judging.refusals import DiskRequest
 from fleet.changes.permissions import acts_for
 from fleet.guards.policy import Policy
@@ -48,7 +48,7 @@ def make_form(
     return DraftForm(
         data,
         change=change,
-        offers=offers_of(change),
+        choices=choices_of(change),
         now=now,
         safe_line=safe_line(request),
         lenient=lenient,
@@ -77,29 +77,34 @@ def draft_page(
     seen: str = "",
 ) -> HttpResponse:
     """Render the whole page of a draft for somebody who edits it; `seen` is the last edit that they know of, if not this."""
-    wish = form.wish()
-    plan = judge_draft(change=change, wish=wish, now=now)
-    context = follows_context(change, form, plan, now)
-    tell(form, plan, as_errors=as_errors)
+    disk_request = form.disk_request()
+    judgement = judge_draft(change=change, disk_request=disk_request, now=now)
+    context = follows_context(change, form, judgement, now)
+    tell(form, judgement, as_errors=as_errors)
     number = number_of(request.GET.get("list"))
     context |= {
-        "picker": picker(kinds=plan.kinds, q=request.GET.get("q", ""), chosen=wish.image_id, today=now.date()),
-        "systems": _systems(plan.kinds, now),
+        "picker": picker(
+            alike_machines=judgement.alike_machines,
+            q=request.GET.get("q", ""),
+            chosen=disk_request.image_id,
+            today=now.date(),
+        ),
+        "systems": _systems(judgement.alike_machines, now),
         "refused": refused,
         "said": said,
         "seen": seen or change.edited_at.isoformat(),
-        "returned": form.offers.returned,
-        "left_out": form.offers.left_out,
-        "left_out_total": sum(group.machines for group in form.offers.left_out),
-        "list": listed_page(change, plan, wish, now, number) if "list" in request.GET else None,
+        "returned": form.choices.returned,
+        "left_out": form.choices.left_out,
+        "left_out_total": sum(group.machines for group in form.choices.left_out),
+        "list": listed_page(change, judgement, disk_request, now, number) if "list" in request.GET else None,
     }
     return render(request, PAGE, context, status=status)
 
 
-def _systems(kinds: list[AlikeMachines], now: datetime) -> list[System]:
+def _systems(alike_machines: list[AlikeMachines], now: datetime) -> list[System]:
     counted: Counter[str] = Counter()
-    for kind in kinds:
-        counted[os_label(kind.machine.os_name) or "Not known"] += kind.machines
+    for alike in alike_machines:
+        counted[os_label(alike.machine.os_name) or "Not known"] += alike.machines
     total, x, found = counted.total(), 0.0, []
     for label, machines in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
         width = 100 * machines / total
@@ -111,11 +116,15 @@ def _systems(kinds: list[AlikeMachines], now: datetime) -> list[System]:
     return found
 
 
-def listed_page(change: Change, plan: DraftJudgement, wish: DiskRequest, now: datetime, number: int) -> Page:
+def listed_page(
+    change: Change, judgement: DraftJudgement, disk_request: DiskRequest, now: datetime, number: int
+) -> Page:
     """Return one page of the machines, blocked ones first, then those with warnings."""
     start = (number - 1) * LISTED
-    rows = listed(change=change, plan=plan, wish=wish, now=now, start=start, limit=LISTED)
-    return Page(rows, start + 1, LISTED, plan.total > start + LISTED, number > 1, total=plan.total)
+    rows = list_machines(
+        change=change, judgement=judgement, disk_request=disk_request, now=now, start=start, limit=LISTED
+    )
+    return Page(rows, start + 1, LISTED, judgement.total > start + LISTED, number > 1, total=judgement.total)
 
 
 def draft_for_others(

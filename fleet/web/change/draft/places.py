@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.changes.judging.images import Place, Placed
+from fleet.changes.judging.images import AccountRegion, PlaceImage
 from fleet.changes.judging.judgement import DraftJudgement
 from fleet.inventory.lifecycle import os_label
 from fleet.models import Image
@@ -34,11 +34,11 @@ class Row:
     offered: list[tuple[str, str]]
 
 
-def field_of(place: Place) -> str:
+def field_of(place: AccountRegion) -> str:
     return f"image_in_{place[0]}_{place[1]}"
 
 
-def by_hand_in(typed: Mapping[str, Any], places: Collection[Place], image_id: str) -> dict[Place, str]:
+def by_hand_in(typed: Mapping[str, Any], places: Collection[AccountRegion], image_id: str) -> dict[AccountRegion, str]:
     """Return what was chosen by hand, where it was chosen for this very image; others are of an image chosen before."""
     if not image_id or typed.get(BELONGS) != image_id:
         return {}
@@ -46,23 +46,30 @@ def by_hand_in(typed: Mapping[str, Any], places: Collection[Place], image_id: st
     return {place: value for place, value in found.items() if value and "\0" not in value and len(value) <= LONGEST}
 
 
-def places_table(plan: DraftJudgement, by_hand: Mapping[Place, str], accounts: Mapping[int, str]) -> list[Row]:
+def places_table(
+    judgement: DraftJudgement, by_hand: Mapping[AccountRegion, str], accounts: Mapping[int, str]
+) -> list[Row]:
     """Return the table, most machines first; empty where one place has the image itself. At most one query."""
-    machines: Counter[Place] = Counter()
-    for kind in plan.kinds:
-        machines[(kind.machine.account, kind.machine.region)] += kind.machines
-    unsure = [place for place, one in plan.places.items() if one.image is None or one.how == "chosen"]
-    if len(plan.places) < 2 and not by_hand:
+    machines: Counter[AccountRegion] = Counter()
+    for alike in judgement.alike_machines:
+        machines[(alike.machine.account, alike.machine.region)] += alike.machines
+    unsure = [place for place, one in judgement.images.items() if one.image is None or one.how == "chosen"]
+    if len(judgement.images) < 2 and not by_hand:
         return []
-    offered = _candidates(unsure, plan) if unsure else {}
+    offered = _candidates(unsure, judgement) if unsure else {}
     return [
-        _row(place, plan.places[place], number, by_hand.get(place, ""), accounts, offered.get(place, []))
+        _row(place, judgement.images[place], number, by_hand.get(place, ""), accounts, offered.get(place, []))
         for place, number in machines.most_common()
     ]
 
 
 def _row(
-    place: Place, one: Placed, machines: int, chosen: str, accounts: Mapping[int, str], offered: list[tuple[str, str]]
+    place: AccountRegion,
+    one: PlaceImage,
+    machines: int,
+    chosen: str,
+    accounts: Mapping[int, str],
+    offered: list[tuple[str, str]],
 ) -> Row:
     account, region = place
     if chosen and chosen not in dict(offered):
@@ -75,12 +82,12 @@ def _row(
     )
 
 
-def _candidates(places: list[Place], plan: DraftJudgement) -> dict[Place, list[tuple[str, str]]]:
+def _candidates(places: list[AccountRegion], judgement: DraftJudgement) -> dict[AccountRegion, list[tuple[str, str]]]:
     """Return what could stand in for the chosen image in these places, the most alike first: one query."""
-    like = next((one.image for one in plan.places.values() if one.image and one.how != "chosen"), None)
+    like = next((one.image for one in judgement.images.values() if one.image and one.how != "chosen"), None)
     accounts, regions = {account for account, _ in places}, {region for _, region in places}
     rows = Image.objects.present().filter(account__in=accounts, region__in=regions, status="Available")
-    found: dict[Place, list[Image]] = {}
+    found: dict[AccountRegion, list[Image]] = {}
     for image in rows.only("account_id", "region", "image_id", "name", "os_name", "os_type", "architecture", "owner"):
         found.setdefault((image.account_id, image.region), []).append(image)
     return {place: _offered(found.get(place, []), like) for place in places}

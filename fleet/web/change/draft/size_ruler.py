@@ -75,17 +75,17 @@ class Disks:
         return sum(turn.machines for turn in self.turns) - self.grows
 
 
-def disks(plan: DraftJudgement, wish: DiskRequest) -> Disks:
-    """Describe sizes now and afterwards, for a plan with at least one machine."""
+def disks(judgement: DraftJudgement, disk_request: DiskRequest) -> Disks:
+    """Describe sizes now and afterwards, for a judgement with at least one machine."""
     now: Counter[int] = Counter()
     turns: Counter[tuple[int, int]] = Counter()
     least, most = LEAST, 0
-    for kind in plan.kinds:
-        machine, image = kind.machine, kind.image
-        now[machine.disk_size] += kind.machines
-        if kind.size is not None and kind.refusal is None:
-            turns[(machine.disk_size, kind.size)] += kind.machines
-        limits = kind.edition.size_range(
+    for alike in judgement.alike_machines:
+        machine, image = alike.machine, alike.image
+        now[machine.disk_size] += alike.machines
+        if alike.size is not None and alike.refusal is None:
+            turns[(machine.disk_size, alike.size)] += alike.machines
+        limits = alike.edition.size_range(
             category=machine.disk_category,
             performance_level=machine.disk_performance_level,
             windows=bool(image and image.os_type == "windows"),
@@ -112,7 +112,11 @@ def disks(plan: DraftJudgement, wish: DiskRequest) -> Disks:
         for size in (20, 40, 100, 200, 500, 1000, 2048)
         if size <= end
     ]
-    asked = Mark(_x(wish.size, end), wish.size) if wish.size and LEAST <= wish.size <= end else None
+    asked = (
+        Mark(_x(disk_request.size, end), disk_request.size)
+        if disk_request.size and LEAST <= disk_request.size <= end
+        else None
+    )
     allowed = f"Allowed for all of them: {least:,} to {most:,} GiB." if least <= most else NONE_SUITS
     sizes = listed([f"{size:,} GiB {count(machines, 'machine')}" for size, machines in sorted(now.items())], most=6)
     return Disks(

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fleet.changes.judging.judgement import judge_draft
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.machine import disk_request_of
 from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, Change, ChangeState, Image, KeyPair, Role, User
@@ -39,8 +39,8 @@ def draft_of(author: User, prod: Account, *machines: dict[str, Any], **fields: A
 
 def offered(draft: Change, chosen: str = "") -> Picker:
     now = DatabaseClock().now()
-    plan = judge_draft(change=draft, wish=wish_of(draft), now=now)
-    return picker(kinds=plan.kinds, q="", chosen=chosen, today=now.date())
+    judgement = judge_draft(change=draft, disk_request=disk_request_of(draft), now=now)
+    return picker(alike_machines=judgement.alike_machines, q="", chosen=chosen, today=now.date())
 
 
 def test_a_deprecated_image_stays_as_long_as_it_is_chosen_and_is_offered_to_nobody_else(
@@ -84,8 +84,8 @@ def test_an_image_fits_where_the_rule_lets_it_run(
     image(prod, architecture=of_image)
     draft = draft_of(author, prod, {"architecture": architecture}, image_id="ubuntu_24_04_x64")
     assert [one.fits for one in offered(draft).choices] == [fits]
-    plan = judge_draft(change=draft, wish=wish_of(draft), now=DatabaseClock().now())
-    assert plan.total - plan.blocked == fits
+    judgement = judge_draft(change=draft, disk_request=disk_request_of(draft), now=DatabaseClock().now())
+    assert judgement.total - judgement.blocked == fits
 
 
 def test_the_fit_counts_types_without_loading_all_that_each_image_supports(author: User, prod: Account) -> None:

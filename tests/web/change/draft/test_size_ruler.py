@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.changes.judging.judgement import judge_draft
-from fleet.changes.judging.machine import wish_of
+from fleet.changes.judging.machine import disk_request_of
 from fleet.lib.clock import DatabaseClock
 from fleet.models import Account, Role
 from fleet.web.change.draft.size_ruler import NONE_SUITS, disks
@@ -21,8 +21,8 @@ def test_where_no_size_suits_all_of_them_none_is_proposed() -> None:
     small = machine(prod, 1, disk_category="cloud", disk_size=40)
     large = machine(prod, 2, disk_category="cloud_essd", disk_performance_level="PL3", disk_size=1300)
     draft = change(author, [small, large], state="draft", image_id="ubuntu_24_04_x64", disk_size=100, login="image")
-    wish = wish_of(draft)
-    drawn = disks(judge_draft(change=draft, wish=wish, now=DatabaseClock().now()), wish)
+    disk_request = disk_request_of(draft)
+    drawn = disks(judge_draft(change=draft, disk_request=disk_request, now=DatabaseClock().now()), disk_request)
     assert not drawn.any_allowed
     assert drawn.allowed == NONE_SUITS
     assert drawn.words.endswith(NONE_SUITS)
