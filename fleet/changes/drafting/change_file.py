@@ -1,7 +1,8 @@
-"""A change as a file: the very texts that are hashed, and a draft made from them again.
+"""A change as a file: the very texts that are hashed, and the way back from them to a draft.
 
-Every line is canonical JSON. The first is what the spec digest is of; each further one is a machine, and what its leaf digest
-is of; the last one holds what nobody signs (title, reason, ticket, way back). A password is in it by its fingerprint alone.
+Every line is canonical JSON. The spec digest of the change is made of the first line; each further line is a machine, and its
+leaf digest is made of it; the last line holds what nobody signs (title, reason, ticket, rollback plan). Of a password, the file
+holds the fingerprint alone.
 """
 
 import hashlib
@@ -18,12 +19,12 @@ from fleet.changes.digests import leaf, spec
 from fleet.changes.drafting import file_format
 from fleet.changes.drafting.drafts import MOST_MACHINES, create_draft
 from fleet.changes.drafting.file_format import Misfit
-from fleet.changes.drafting.selection import Omission, left_out, permitted, sorted_out
-from fleet.changes.judging.images import key_of
+from fleet.changes.drafting.omissions import Omission
+from fleet.changes.drafting.selection import permitted, split_machines
 from fleet.inventory.queries import OneOf
 from fleet.lib.canonical import canonical_json
 from fleet.lib.refused import Refused
-from fleet.models import Account, Change, Instance, Role, Snapshot, Target, User
+from fleet.models import Account, Change, Instance, Role, Snapshot, User
 
 MOST_BYTES = 16 * 1024 * 1024
 ABOUT = ("title", "reason", "ticket", "rollback_plan")
@@ -43,7 +44,7 @@ def lines(change: Change) -> Iterator[str]:
 
 
 class Unfit(Refused):
-    """A file that no draft can be made of, with a sentence for each fault."""
+    """The file is refused: no draft can be made of it. `faults` has a sentence for each fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("No draft was made of this file.")
@@ -52,7 +53,10 @@ class Unfit(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ChangeFile:
-    """What a file says, read and in the form of our columns: settings by name, machines as (account, id, snapshot)."""
+    """What a file says: `settings` by the names of our columns, `machines` by account, instance id and snapshot id.
+
+    `digest` is the SHA-256 of its first line: the spec digest of the change that it was downloaded from.
+    """
 
     settings: dict[str, Any]
     machines: list[tuple[int, str, str]]
@@ -60,7 +64,7 @@ class ChangeFile:
 
 
 def read(content: bytes) -> ChangeFile:
-    """Read a file, with every fault in it said at once (Unfit): none is made good by guessing."""
+    """Read a file. Where it has faults, all of them are named at once (Unfit): none is repaired by guessing."""
     if len(content) > MOST_BYTES:
         raise Unfit(
             [f"The file is larger than {MOST_BYTES // 1024**2} MiB: no change of {MOST_MACHINES:,} machines is."]
@@ -96,10 +100,10 @@ def read(content: bytes) -> ChangeFile:
 
 @transaction.atomic
 def upload(*, actor: User, content: bytes, now: datetime) -> Change:
-    """Make a draft of a file. Machines that are unknown or gone are left out of it, and listed there.
+    """Make a draft of a file. Machines that are unknown, gone, locked or in another open change are listed in it as left out.
 
-    Refused as a whole: a file with faults (Unfit), a machine in an account in which the actor is no operator, a snapshot that
-    is not what a change took of that very machine. A password is never in a file: where the login asks for one it is set anew
+    The whole file is refused for a fault in it (Unfit), for a machine in an account in which the actor is no operator, and for
+    a snapshot that no change took of that very machine. A file holds no password: where the login asks for one, it is typed
     on the draft.
     """
     file = read(content)
@@ -112,37 +116,30 @@ def upload(*, actor: User, content: bytes, now: datetime) -> Change:
     known = {(account, name): pk for pk, account, name in rows.values_list("pk", "account", "instance_id")}
     snapshots = {known[account, name]: kept for account, name, kept in file.machines if (account, name) in known}
     unknown = [name for account, name, _ in file.machines if (account, name) not in known]
-    wanted, misses = sorted_out(actor=actor, instance_pks=snapshots, now=now)
-    misses += [Omission("unknown", "No machine of the mirror has this id", named=name) for name in unknown]
+    wanted, omissions = split_machines(actor=actor, instance_pks=snapshots, now=now)
+    omissions += [Omission("unknown", "No machine of the mirror has this id", named=name) for name in unknown]
     if not wanted:
         raise Refused("None of the machines of this file can be changed now. No draft was made.", kind="moved")
+    put_back = {machine.pk: snapshots[machine.pk] for machine in wanted if snapshots[machine.pk]}
+    undoes = _undone(put_back, file.settings["image_id"], machines=len(wanted)) if put_back else None
     change = create_draft(
         actor=actor,
-        instance_pks=[one.pk for one in wanted],
+        instance_pks=[machine.pk for machine in wanted],
         now=now,
         why="named in a file",
-        near=left_out(misses, now),
+        omissions=omissions,
+        choices=file.settings | {"undoes": undoes},
+        snapshots=put_back,
     )
-    for name, value in file.settings.items():
-        setattr(change, name, value)
-    places = {key_of((one.account_id, one.region)) for one in wanted}
-    change.images = {place: image for place, image in change.images.items() if place in places}
-    put_back = {one.pk: snapshots[one.pk] for one in wanted if snapshots[one.pk]}
-    if put_back:
-        change.undoes = _undone(put_back, change, machines=len(wanted))
-    change.save()
-    targets = list(change.targets.filter(instance__in=put_back))
-    for target in targets:
-        target.snapshot_id = put_back[target.instance_id]
-    Target.objects.bulk_update(targets, ["snapshot_id"])
-    record_on(change, "change.uploaded", actor, spec=file.digest, machines=len(wanted), left_out=len(misses))
+    record_on(change, "change.uploaded", actor, spec=file.digest, machines=len(wanted), left_out=len(omissions))
     return change
 
 
-def _undone(put_back: dict[int, str], change: Change, *, machines: int) -> Change:
-    """Return the change that a file puts back, from machines to snapshots; Unfit where it is not the undo of one change.
+def _undone(put_back: dict[int, str], image_id: str, *, machines: int) -> Change:
+    """Return the change that a file undoes; Unfit where the file is not the undo of one change.
 
-    A file is typed by anybody: without this it could put on a machine what the disk of another one held.
+    `put_back` are snapshot ids by the primary key of the machine. Anybody can write a file: without this check it could put on
+    a machine what the disk of another machine held.
     """
     taken = Snapshot.objects.filter(OneOf("snapshot_id", put_back.values()), replacement__isnull=False)
     rows = taken.values_list("instance_id", "snapshot_id", "replacement__change_id")
@@ -155,7 +152,7 @@ def _undone(put_back: dict[int, str], change: Change, *, machines: int) -> Chang
         faults.append("The snapshots were taken by several changes. Make a file for each of these.")
     if len(put_back) < machines:
         faults.append("Some machines get a snapshot back and others do not. Make a file for each kind.")
-    if change.image_id:
+    if image_id:
         faults.append("The file names an image, and snapshots to put back. Leave one of the two empty.")
     if faults:
         raise Unfit(faults)

@@ -1,4 +1,4 @@
-"""What a draft can be made of: everything that its form offers, in one query, however many machines it has."""
+"""What there is to choose from for a draft: everything that its form shows, in one query, however many machines there are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.db.models import Count, F, Func, Max, Min, OuterRef, QuerySet, TextF
 from django.db.models.expressions import Value
 from django.db.models.functions import Coalesce, JSONObject, NullIf
 
-from fleet.changes.drafting.settings import step_webhooks, windows
+from fleet.changes.drafting.settings import step_webhooks, window_calendars
 from fleet.changes.judging.editions import EDITIONS, Edition
 from fleet.changes.judging.images import AccountRegion
 from fleet.changes.queries import LeftOutGroup
@@ -19,7 +19,7 @@ from fleet.models import Approval, Change, Decision, KeyPair, LeftOut, StepTimin
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a reviewer said who asked for changes to the revision before this one."""
+    """What a reviewer wrote who returned the revision before this one."""
 
     reviewer: str
     revision: int
@@ -28,10 +28,11 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class DraftChoices:
-    """What there is to choose from. `key_pairs` has for each name its regions; `quotas` replacements a minute by account.
+    """What there is to choose from for a draft of so many `machines` in these `places`.
 
-    `machines` counts the draft's; `seconds` are those that each state of a machine usually takes; `left_out` are the near
-    misses by reason, most machines first.
+    `accounts` are names and `quotas` the replacements that we allow ourselves in a minute, both by the primary key of the
+    account. `key_pairs` are the regions that have a key pair, by its name. `seconds` say how long a machine usually stays in
+    each state. `left_out` are the machines that were left out, by reason, the reason with most machines first.
     """
 
     machines: int
@@ -53,7 +54,7 @@ class DraftChoices:
 
 
 def choices_of(change: Change) -> DraftChoices:
-    """Read what the form of a draft offers: one query."""
+    """Read what there is to choose from: one query."""
     mine = Target.objects.filter(change=OuterRef("pk")).order_by()
     places = mine.values("instance__account_id", "instance__region").annotate(n=Count("pk"))
     pairs = KeyPair.objects.present().filter(account__in=_accounts(change)).order_by("name", "region")
@@ -61,7 +62,7 @@ def choices_of(change: Change) -> DraftChoices:
     row = (
         Change.objects.filter(pk=change.pk)
         .annotate(
-            o_places=_rows(
+            all_places=_rows(
                 places,
                 account="instance__account_id",
                 region="instance__region",
@@ -70,56 +71,69 @@ def choices_of(change: Change) -> DraftChoices:
                 quota=Max("instance__account__replace_quota"),
                 machines="n",
             ),
-            o_pairs=_rows(pairs, account="account_id", region="region", name="name"),
-            o_tags=ArraySubquery(mine.values(key=_keys("instance__tags")).distinct()),
-            o_windows=_rows(windows(), pk="pk", name="name"),
-            o_steps=_rows(step_webhooks(), pk="pk", name="name"),
-            o_seconds=_rows(StepTiming.objects.filter(account__in=_accounts(change)), state="state", seconds="seconds"),
-            o_left=_rows(
+            all_key_pairs=_rows(pairs, account="account_id", region="region", name="name"),
+            all_tag_keys=ArraySubquery(mine.values(key=_keys("instance__tags")).distinct()),
+            all_calendars=_rows(window_calendars(), pk="pk", name="name"),
+            all_webhooks=_rows(step_webhooks(), pk="pk", name="name"),
+            all_seconds=_rows(
+                StepTiming.objects.filter(account__in=_accounts(change)), state="state", seconds="seconds"
+            ),
+            all_left_out=_rows(
                 left.annotate(n=Count("pk")),
                 reason="reason",
                 code="code",
                 machines="n",
                 first=Coalesce(Min(NullIf("instance__name", Value(""))), Min("instance__instance_id"), Min("named")),
             ),
-            o_returned=_rows(_returned(change), who="reviewer__username", revision="revision", reason="reason"),
+            all_returned=_rows(_returned(change), who="reviewer__username", revision="revision", reason="reason"),
         )
-        .values("o_places", "o_pairs", "o_tags", "o_windows", "o_steps", "o_seconds", "o_left", "o_returned")
+        .values(
+            "all_places",
+            "all_key_pairs",
+            "all_tag_keys",
+            "all_calendars",
+            "all_webhooks",
+            "all_seconds",
+            "all_left_out",
+            "all_returned",
+        )
         .get()
     )
     return _read(row)
 
 
 def _read(row: Mapping[str, Any]) -> DraftChoices:
-    where: list[dict[str, Any]] = row["o_places"]
-    places = sorted((one["account"], one["region"]) for one in where)
+    by_place: list[dict[str, Any]] = row["all_places"]
+    places = sorted((place["account"], place["region"]) for place in by_place)
     wanted = set(places)
     pairs: dict[str, list[str]] = {}
-    for pair in row["o_pairs"]:
+    for pair in row["all_key_pairs"]:
         if (pair["account"], pair["region"]) in wanted:
             pairs.setdefault(pair["name"], []).append(pair["region"])
-    left = [LeftOutGroup(one["reason"], one["code"], one["machines"], one["first"]) for one in row["o_left"]]
+    left = [
+        LeftOutGroup(group["reason"], group["code"], group["machines"], group["first"]) for group in row["all_left_out"]
+    ]
     seconds = dict(USUAL)
-    for timing in sorted(row["o_seconds"], key=lambda one: one["seconds"]):
-        seconds[timing["state"]] = timing["seconds"]  # of several accounts the slowest
+    for timing in sorted(row["all_seconds"], key=lambda timing: timing["seconds"]):
+        seconds[timing["state"]] = timing["seconds"]  # where accounts differ, the slowest counts
     return DraftChoices(
-        machines=sum(one["machines"] for one in where),
+        machines=sum(place["machines"] for place in by_place),
         places=places,
-        accounts={one["account"]: one["name"] for one in where},
-        quotas={one["account"]: one["quota"] for one in where},
-        editions=[EDITIONS[name] for name in sorted({one["edition"] for one in where})],
+        accounts={place["account"]: place["name"] for place in by_place},
+        quotas={place["account"]: place["quota"] for place in by_place},
+        editions=[EDITIONS[name] for name in sorted({place["edition"] for place in by_place})],
         key_pairs=pairs,
-        tag_keys=sorted(row["o_tags"]),
-        calendars=[(one["pk"], one["name"]) for one in row["o_windows"]],
-        webhooks=[(one["pk"], one["name"]) for one in row["o_steps"]],
+        tag_keys=sorted(row["all_tag_keys"]),
+        calendars=[(calendar["pk"], calendar["name"]) for calendar in row["all_calendars"]],
+        webhooks=[(webhook["pk"], webhook["name"]) for webhook in row["all_webhooks"]],
         seconds=seconds,
         left_out=sorted(left, key=lambda group: (-group.machines, group.reason)),
-        returned=[Returned(one["who"], one["revision"], one["reason"]) for one in row["o_returned"]],
+        returned=[Returned(review["who"], review["revision"], review["reason"]) for review in row["all_returned"]],
     )
 
 
 def _rows(rows: QuerySet[Any, Any], **columns: Any) -> ArraySubquery:
-    """Return rows as a list of dictionaries in one column."""
+    """Return a column that holds all of these rows, as a list of dictionaries with these columns."""
     return ArraySubquery(rows.values(row=JSONObject(**columns)))
 
 

@@ -1,4 +1,4 @@
-"""A change once more: a new draft with the same settings, for those of its machines that are still there."""
+"""Copying a change: a new draft with the same settings, for those of its machines that are still there."""
 
 from datetime import datetime
 
@@ -6,13 +6,12 @@ from django.db import transaction
 
 from fleet.audit.trail import record_on
 from fleet.changes.drafting.drafts import create_draft
-from fleet.changes.drafting.selection import left_out, sorted_out
+from fleet.changes.drafting.selection import split_machines
 from fleet.changes.drafting.settings import window_faults
-from fleet.changes.judging.images import key_of
 from fleet.lib.refused import Refused
-from fleet.models import Change, Target, User
+from fleet.models import Change, User
 
-# What a person chose. A password is not among it: it belongs to one change, and is destroyed with it.
+# What a person chose. The password is not among it: it belongs to one change, and is destroyed with it.
 CHOSEN = (
     "title",
     "reason",
@@ -33,42 +32,34 @@ WINDOW = ("not_before", "not_after")
 
 @transaction.atomic
 def copy_change(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Draft a change again. Who is gone, or not in the scope of the actor, is left out of the copy and listed there.
+    """Draft a change once more. A machine that is gone, or not in the scope of the actor, is listed in the copy as left out.
 
-    Machines that are locked or in an open change (the original may be one) stay in: a draft takes nothing, and they are
-    blocked at submit as long as that holds. A window that has passed is not copied.
+    A machine that is locked or in an open change (perhaps the original itself) stays in: a draft reserves no machine, and such
+    a machine is blocked at submit as long as that holds. A window that has passed is not copied.
     """
     original = Change.objects.get(pk=change_id)
-    before: dict[int, str] = dict(original.targets.values_list("instance_id", "snapshot_id"))
-    wanted, misses = sorted_out(actor=actor, instance_pks=before, now=now, free=False)
+    snapshots: dict[int, str] = dict(original.targets.values_list("instance_id", "snapshot_id"))
+    wanted, omissions = split_machines(actor=actor, instance_pks=snapshots, now=now, free=False)
     if not wanted:
-        forbidden = any(miss.code == "not_permitted" for miss in misses)
+        forbidden = any(omission.code == "not_permitted" for omission in omissions)
         raise Refused(
             "You are no operator for any machine of this change. Ask an administrator."
             if forbidden
             else "None of its machines is there any more. Draft a new change on the page Instances.",
             kind="forbidden" if forbidden else "moved",
         )
+    in_time = not window_faults(original.not_before, original.not_after, now)
+    copied = (*CHOSEN, *(WINDOW if in_time else ()))
     copy = create_draft(
         actor=actor,
-        instance_pks=[one.pk for one in wanted],
+        instance_pks=[machine.pk for machine in wanted],
         now=now,
         why=f"copied from #{original.pk}",
-        near=left_out(misses, now),
+        omissions=omissions,
+        choices={name: getattr(original, name) for name in copied}
+        | {"images": original.images, "copied_from": original},
+        snapshots=snapshots,
     )
-    for name in CHOSEN:
-        setattr(copy, name, getattr(original, name))
-    if not window_faults(original.not_before, original.not_after, now):
-        for name in WINDOW:
-            setattr(copy, name, getattr(original, name))
-    places = {key_of((one.account_id, one.region)) for one in wanted}
-    copy.images = {place: image for place, image in original.images.items() if place in places}
-    copy.copied_from = original
-    copy.save()
-    put_back = list(copy.targets.filter(instance__in=[pk for pk, kept in before.items() if kept]))
-    for target in put_back:
-        target.snapshot_id = before[target.instance_id]
-    Target.objects.bulk_update(put_back, ["snapshot_id"])
-    data = {"from": original.pk, "machines": len(wanted), "left_out": len(misses)}
+    data = {"from": original.pk, "machines": len(wanted), "left_out": len(omissions)}
     record_on(copy, "change.copied", actor, **data)
     return copy

@@ -1,13 +1,15 @@
-"""From nothing to submitted: choosing machines and settings, and asking for a review."""
+"""The life of a draft: it is made of machines, edited, and then discarded or submitted for a review."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from fleet.audit.trail import record_on
 from fleet.changes.acting import locked, wake
+from fleet.changes.drafting.omissions import Omission, list_left_out
 from fleet.changes.drafting.settings import Settings as Settings
 from fleet.changes.drafting.settings import lacking, visible
 from fleet.changes.judging import images
@@ -18,7 +20,7 @@ from fleet.guards.policy import Policy
 from fleet.guards.roles import has_role_over
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
-from fleet.models import AuditEvent, Change, ChangeState, Contributor, Instance, LeftOut, Role, Target, User
+from fleet.models import AuditEvent, Change, ChangeState, Contributor, Instance, Role, Target, User
 from fleet.vault.passwords import destroy_password, seal_password
 
 MOST_MACHINES = 10_000
@@ -31,12 +33,36 @@ def create_draft(
     instance_pks: Iterable[int],
     now: datetime,
     why: str = "ticked by hand",
-    near: Iterable[LeftOut] = (),
+    omissions: Collection[Omission] = (),
+    choices: Mapping[str, Any] | None = None,
+    snapshots: Mapping[int, str] | None = None,
 ) -> Change:
-    """Freeze the machines by id into a new draft. An empty list is refused and never means all.
+    """Make a draft of the machines with these primary keys. An empty list is refused and never means all machines.
 
-    `near` are rows, still without their change, of what was meant and is out.
+    `why` says of each machine how it came into the draft; `omissions` are listed in it as left out. `choices` are columns of
+    the change as they were chosen elsewhere (in another change, in a file). `snapshots` are the ids of those that are put back,
+    by the primary key of the machine.
     """
+    wanted = set(instance_pks)
+    change = freeze_machines(
+        actor=actor, instance_pks=wanted, now=now, why=why, choices=choices or {}, snapshots=snapshots or {}
+    )
+    left_out = list_left_out(change, omissions, now)
+    more = {"left_out": left_out} if left_out else {}
+    record_on(change, "change.drafted", actor, machines=len(wanted), **more)
+    return change
+
+
+def freeze_machines(
+    *,
+    actor: User,
+    instance_pks: Iterable[int],
+    now: datetime,
+    why: str,
+    choices: Mapping[str, Any],
+    snapshots: Mapping[int, str],
+) -> Change:
+    """Do what `create_draft` does in the transaction that is open, and leave it to the caller to record it."""
     wanted = set(instance_pks)
     if not wanted:
         raise Refused("No machine is selected. Tick at least one, then press Change OS.")
@@ -51,23 +77,22 @@ def create_draft(
         raise Refused(
             "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"
         )
-    change = Change.objects.create(
-        author=actor, created_at=now, edited_at=now, policy=Policy().as_json(), key_pair=_common_key_pair(instances)
-    )
+    columns = {"policy": Policy().as_json(), "key_pair": _common_key_pair(instances)} | dict(choices)
+    change = Change(author=actor, created_at=now, edited_at=now, **columns)
+    # An image that was chosen by hand for a region in which none of these machines is would only mislead.
+    regions = {images.key_of((instance.account_id, instance.region)) for instance in instances}
+    change.images = {region: image for region, image in change.images.items() if region in regions}
+    change.save()
     Target.objects.bulk_create(
-        Target(change=change, instance=instance, position=place, why=why) for place, instance in enumerate(instances)
+        Target(change=change, instance=instance, position=place, why=why, snapshot_id=snapshots.get(instance.pk, ""))
+        for place, instance in enumerate(instances)
     )
-    out = list(near)
-    for row in out:
-        row.change = change
-    LeftOut.objects.bulk_create(out, ignore_conflicts=True)
     _contributes(change, actor)
-    record_on(change, "change.drafted", actor, machines=len(instances), **({"left_out": len(out)} if out else {}))
     return change
 
 
 class Overtaken(Refused):
-    """Somebody else has edited the draft since it was shown."""
+    """Refused: somebody else has edited the draft since it was shown."""
 
     def __init__(self, change: Change) -> None:
         edits = AuditEvent.objects.filter(change=change, action__in=("change.edited", "change.returned"))
@@ -81,17 +106,17 @@ class Overtaken(Refused):
 
 
 class NotSubmitted(Refused):
-    """The settings are saved, and yet no review was asked for: sentence, kind and field say why."""
+    """Refused although the settings are saved: no review could be asked for. Sentence, kind and field say why."""
 
 
 @transaction.atomic
 def edit_draft(
     *, actor: User, change_id: int, settings: Settings, now: datetime, seen: datetime | None = None
 ) -> Change:
-    """Save what was chosen. Whoever saves has had a hand in the change and cannot approve it.
+    """Save what was chosen. Whoever saves contributes to the change and cannot approve it.
 
-    `seen` is the last edit that the actor knows of: refused (Overtaken) where another edit came since, unless this one
-    would change nothing.
+    `seen` is when the draft had last been edited as far as the actor knows. Refused (Overtaken) where it was edited since,
+    unless this edit would change nothing.
     """
     change = locked(change_id)
     _edit(change, actor, settings, now, seen)
@@ -131,7 +156,7 @@ def _edit(change: Change, actor: User, settings: Settings, now: datetime, seen: 
 
 @transaction.atomic
 def leave_out(*, actor: User, change_id: int, reasons: dict[int, tuple[str, str]], now: datetime) -> int:
-    """Take machines out of a draft: target id to code and reason. Return how many were taken out."""
+    """Take machines out of a draft and return how many. `reasons` are code and reason by the primary key of the target."""
     change = locked(change_id)
     require("edit", change, actor, now)
     targets = list(change.targets.filter(pk__in=reasons).select_related("instance"))
@@ -149,20 +174,14 @@ def leave_out(*, actor: User, change_id: int, reasons: dict[int, tuple[str, str]
 
 
 def move_out(change: Change, reasons: dict[Target, tuple[str, str]], *, now: datetime) -> None:
-    """Turn targets into left-out machines, in the transaction that is open."""
-    LeftOut.objects.bulk_create(
-        (
-            LeftOut(change=change, instance=target.instance, code=code, reason=reason[:400], at=now)
-            for target, (code, reason) in reasons.items()
-        ),
-        ignore_conflicts=True,
-    )
+    """Take targets out of a change and list them as left out, by code and reason, in the transaction that is open."""
+    list_left_out(change, [Omission(code, reason, target.instance) for target, (code, reason) in reasons.items()], now)
     Target.objects.filter(pk__in=[target.pk for target in reasons]).delete()
 
 
 @transaction.atomic
 def discard(*, actor: User, change_id: int, now: datetime) -> None:
-    """Cancel a draft. The row stays, since the trail speaks of it; the password is destroyed."""
+    """Cancel a draft. Its row stays, since the audit trail speaks of it; its password is destroyed."""
     change = locked(change_id)
     require("discard", change, actor, now)
     change.state, change.finished_at = ChangeState.CANCELLED, now
@@ -206,22 +225,22 @@ def _submit(change: Change, actor: User, now: datetime) -> None:
     for field, sentence in lacking(change, now):
         raise Refused(sentence, field=field)
     images.map_images(change, images.by_hand_of(change))
-    plan = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
-    if plan.blocked:
-        first = plan.refused[0].problem
+    judgement = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
+    if judgement.blocked:
+        first = judgement.refused[0].problem
         raise Refused(
-            f"{count(plan.blocked, 'machine is', 'machines are')} blocked: {first.why.rstrip('.').lower()}."
+            f"{count(judgement.blocked, 'machine is', 'machines are')} blocked: {first.why.rstrip('.').lower()}."
             f" Repair the causes, or leave those machines out.",
             field=first.field,
         )
     change.targets.update(open=True)
     change.state, change.submitted_at, change.check_note = ChangeState.CHECKING, now, ""
     change.checked, change.checked_at, change.due_at, change.claims = 0, None, now, 0
-    change.lease += 1  # a check of what was submitted before may still be under way: it is overtaken
+    change.lease += 1  # a check of an earlier submission may still be under way: it must not write any more
     change.save()
     _contributes(change, actor)
     wake()
-    record_on(change, "change.submitted", actor, revision=change.revision, machines=plan.total)
+    record_on(change, "change.submitted", actor, revision=change.revision, machines=judgement.total)
 
 
 def _contributes(change: Change, actor: User) -> None:

@@ -1,5 +1,6 @@
-"""Reading what a file of a change says: each value in its type and range, or a sentence that says what is wrong. Pure but for
-the calendars and webhooks that it names.
+"""The format of a change's file: each value is read with its type and range, or a sentence says what is wrong with it.
+
+Only the calendars and webhooks that a file names are looked up in the database.
 """
 
 from collections.abc import Callable
@@ -19,15 +20,15 @@ from fleet.changes.drafting.rollout import (
     SHORTEST_STEP,
     policy_faults,
 )
-from fleet.changes.drafting.settings import MOST_SNAPSHOT_DAYS, step_webhooks, steps_of, windows
+from fleet.changes.drafting.settings import MOST_SNAPSHOT_DAYS, step_webhooks, steps_of, window_calendars
 from fleet.guards.policy import GROWTHS, HOLDS, MOST_IN_FLIGHT, Policy, PolicyStep
 from fleet.models import Login
 
-MOST_GIB = 999_999  # as many digits as the form of a draft takes
+MOST_GIB = 999_999  # the form of a draft takes as many digits
 
 
 class Misfit(Exception):
-    """One value that does not fit, as a sentence."""
+    """One value does not fit; the text is the second half of a sentence that begins with its name."""
 
 
 Reader = Callable[[Any], Any]
@@ -43,7 +44,7 @@ def _text(most: int, *, empty: bool = True) -> Reader:
 
 
 def _storable(text: str) -> bool:
-    """Say whether the database takes a text: neither NUL nor half a character, which JSON can write."""
+    """Say whether the database can store a text: JSON can hold a NUL and half a surrogate pair, PostgreSQL cannot."""
     return "\0" not in text and text == text.encode(errors="ignore").decode()
 
 
@@ -165,7 +166,7 @@ MACHINE: dict[str, Reader] = {
 
 
 def settings_of(line: dict[str, Any], faults: list[str]) -> dict[str, Any]:
-    """Read the first line into the columns of a change; what does not fit is said in `faults`."""
+    """Return the first line of a file as columns of a change; a sentence for each value that does not fit goes to `faults`."""
     if line.get("format") != 1:
         faults.append("The first line is not of format 1. Take a file that was downloaded from a change.")
         return {}
@@ -188,7 +189,7 @@ def settings_of(line: dict[str, Any], faults: list[str]) -> dict[str, Any]:
 
 
 def about_of(line: dict[str, Any], faults: list[str]) -> dict[str, str]:
-    """Read the last line: what nobody signs. All of it may be missing."""
+    """Return what the last line says, which nobody signs. All of it may be missing."""
     about = line.get("about", {})
     if not isinstance(about, dict):
         faults.append("The last line, about, is to be an object.")
@@ -203,7 +204,7 @@ def about_of(line: dict[str, Any], faults: list[str]) -> dict[str, str]:
 
 
 def machine_of(line: Any) -> tuple[int, str, str]:
-    """Read the line of a machine: account, instance id, and the snapshot that is put back on it, if any."""
+    """Return what the line of a machine says: account, instance id, and the snapshot that is put back on it, if any."""
     found = _parts(line, MACHINE, "a machine", more=("format", "seen"))
     return found["account"], found["instance_id"], found["snapshot_id"]
 
@@ -222,14 +223,14 @@ def _parts(value: Any, readers: dict[str, Reader], what: str, *, more: tuple[str
 
 def _as_columns(found: dict[str, Any], faults: list[str]) -> dict[str, Any]:
     policy = Policy(**{name: found.pop(name) for name in POLICY})
-    faults += [f"policy: {said} {do}" for _, said, do in policy_faults(policy)]
+    faults += [f"policy: {why} {do}" for _, why, do in policy_faults(policy)]
     asked = {step.webhook for _, step in steps_of(policy) if step.webhook is not None}
     if asked - set(step_webhooks().filter(pk__in=asked).values_list("pk", flat=True)):
         faults.append("policy: a step names a webhook that is not registered here. Register it, or take the step out.")
     calendar = found.pop("calendar")
-    if calendar is not None and not windows().filter(pk=calendar).exists():
+    if calendar is not None and not window_calendars().filter(pk=calendar).exists():
         faults.append("window: the calendar is not in use here. Put null in its place, or take one that is.")
-    # The file does not say how an image was found; whatever is not the chosen one itself counts as chosen by hand.
+    # A file does not say how an image was found: any image but the chosen one itself counts as chosen by hand.
     images = {
         place: [image, "same" if image == found["image_id"] else "chosen"]
         for place, image in found.pop("images").items()

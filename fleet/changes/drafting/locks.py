@@ -1,4 +1,4 @@
-"""Machine locks: somebody's word that a machine is not to be touched, until a time or until it is taken back."""
+"""Machine locks: somebody says that a machine must not be touched, until a time or until they release the lock."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,24 +20,17 @@ LOCKERS = frozenset({Role.OPERATOR, Role.ADMIN})
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """How many machines a press has locked, and how many had a lock already, which stays as it is."""
+    """How many machines were locked, and how many had a lock already, which stays as it is."""
 
     locked: int
     already: int
-
-
-def words_of(lock: MachineLock) -> str:
-    """Return `Locked by admin until 3 Nov 2025, 12:00 UTC: database migration`."""
-    ends = lock.expires_at
-    until = f" until {ends.day} {ends:%b %Y, %H:%M} UTC" if ends else ""
-    return f"Locked by {lock.owner}{until}: {lock.reason.rstrip('.')}"
 
 
 @transaction.atomic
 def lock(
     *, actor: User, instance_pks: Collection[int], reason: str, expires_at: datetime | None, now: datetime
 ) -> Locked:
-    """Lock machines. A lock that holds already stays as it is, whoever owns it; an expired one is over.
+    """Lock machines. A lock in force stays as it is, whoever owns it; one that has expired is released and a new one made.
 
     Refused: no reason, an end that has passed, a machine that is not in the scope of the actor as operator or administrator.
     """
@@ -93,7 +86,7 @@ def release(*, actor: User, instance_pks: Collection[int], now: datetime) -> int
 
 
 def _machines(instance_pks: Collection[int]) -> list[Instance]:
-    """Return the machines under a lock of the database, so that no two people lock one at the same time."""
+    """Return the machines, their rows locked until the transaction ends: no two people can lock one machine at once."""
     if len(instance_pks) > MOST_MACHINES:
         raise Refused(f"{len(instance_pks):,} machines are too many at once. Take {MOST_MACHINES:,} or fewer.")
     rows = Instance.objects.filter(OneOf("pk", instance_pks), gone_at=None)

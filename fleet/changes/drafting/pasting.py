@@ -1,4 +1,4 @@
-"""A pasted list of ids, names or addresses: a verdict for each entry, and the machines that it means."""
+"""A pasted list of ids, names or addresses: what each entry means, and which machines can be taken from it."""
 
 import re
 from collections import Counter
@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from django.db.models import QuerySet
 
-from fleet.changes.drafting.selection import Omission, permitted
+from fleet.changes.drafting.omissions import Omission
+from fleet.changes.drafting.selection import permitted
 from fleet.inventory.queries import by_name
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
@@ -20,6 +21,8 @@ BETWEEN = re.compile(r"[\s,;|\"'<>()\[\]{}\x00]+")
 
 
 class PasteKind(StrEnum):
+    """What became of an entry of a pasted list."""
+
     FOUND = "found"
     ALREADY = "already"
     DUPLICATE = "duplicate"
@@ -29,13 +32,13 @@ class PasteKind(StrEnum):
     NOT_PERMITTED = "not_permitted"
 
 
-# What becomes a near miss of the draft; the others are in it, once.
-MISSES = (PasteKind.SEVERAL, PasteKind.UNKNOWN, PasteKind.GONE, PasteKind.NOT_PERMITTED)
+# Entries that the draft will list as left out; what the others mean is in it, once.
+OMITTED = (PasteKind.SEVERAL, PasteKind.UNKNOWN, PasteKind.GONE, PasteKind.NOT_PERMITTED)
 
 
 @dataclass(frozen=True, slots=True)
 class PasteResult:
-    """What one entry means: its line, its text, the machine where there is one, and a sentence where it is not taken."""
+    """What one entry means: its line, its text, the machine where there is one, and why it is not taken where it is not."""
 
     line: int
     text: str
@@ -45,30 +48,30 @@ class PasteResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """All verdicts in order, and how many there are of each kind."""
+class PastedList:
+    """What all entries mean, in their order, and how many there are of each kind."""
 
-    verdicts: list[PasteResult]
+    entries: list[PasteResult]
     counts: Counter[PasteKind] = field(default_factory=Counter)
 
     @property
-    def good(self) -> list[int]:
-        """Return the machines that can be taken into the selection."""
-        return [one.machine.pk for one in self.verdicts if one.kind == PasteKind.FOUND and one.machine]
+    def machines(self) -> list[int]:
+        """The primary keys of the machines that can be taken into the selection."""
+        return [entry.machine.pk for entry in self.entries if entry.kind == PasteKind.FOUND and entry.machine]
 
     @property
-    def misses(self) -> list[Omission]:
-        """Return what a draft is to list as left out, each text once."""
-        found = {
-            one.text: Omission(one.kind, one.why, one.machine, one.text) for one in self.verdicts if one.kind in MISSES
-        }
-        return list(found.values())
+    def omissions(self) -> list[Omission]:
+        """What a draft is to list as left out, each text once."""
+        omitted = [entry for entry in self.entries if entry.kind in OMITTED]
+        return list(
+            {entry.text: Omission(entry.kind, entry.why, entry.machine, entry.text) for entry in omitted}.values()
+        )
 
 
 def entries_of(text: str) -> list[tuple[int, str]]:
-    """Return the entries with their line numbers; anything between words separates them.
+    """Return the entries of a pasted text with their line numbers. White space, commas, quotes and brackets separate them.
 
-    Refused: none at all, or more than a change takes.
+    Refused: a text without any entry, or with more entries than a change takes machines.
     """
     found = [
         (number, part[:MOST_LETTERS])
@@ -85,15 +88,18 @@ def entries_of(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def judge(*, actor: User, text: str, visible: QuerySet[Instance], picked: Collection[int]) -> Judgement:
-    """Judge a pasted text among the machines that the actor may see, present and gone: two queries, however long it is."""
+def look_up(*, actor: User, text: str, visible: QuerySet[Instance], picked: Collection[int]) -> PastedList:
+    """Find what each entry of a pasted text means: two queries, however long the text is.
+
+    `visible` are the machines that the actor may see, also those that are gone; `picked` are in the selection already.
+    """
     entries = entries_of(text)
     fitting = by_name(visible, {entry.lower() for _, entry in entries})
     may = permitted(actor, Role.OPERATOR, Role.ADMIN)
     taken: dict[int, int] = {}
-    verdicts = []
+    results = []
     for line, entry in entries:
-        kind, machine, why = _meant(entry, fitting.get(entry.lower(), ()))
+        kind, machine, why = _meaning(entry, fitting.get(entry.lower(), ()))
         if machine is not None and kind == PasteKind.FOUND:
             if not may.covers(machine):
                 kind, why = PasteKind.NOT_PERMITTED, f"You are no operator for {machine}"
@@ -102,11 +108,11 @@ def judge(*, actor: User, text: str, visible: QuerySet[Instance], picked: Collec
             elif machine.pk in picked:
                 kind, why = PasteKind.ALREADY, "In the selection already"
             taken.setdefault(machine.pk, line)
-        verdicts.append(PasteResult(line, entry, kind, machine, why))
-    return Judgement(verdicts, Counter(one.kind for one in verdicts))
+        results.append(PasteResult(line, entry, kind, machine, why))
+    return PastedList(results, Counter(result.kind for result in results))
 
 
-def _meant(entry: str, fitting: Sequence[Instance]) -> tuple[PasteKind, Instance | None, str]:
+def _meaning(entry: str, fitting: Sequence[Instance]) -> tuple[PasteKind, Instance | None, str]:
     present = [one for one in fitting if one.gone_at is None]
     # An id means one machine, whatever else is named like it.
     present = [one for one in present if one.instance_id.lower() == entry.lower()] or present

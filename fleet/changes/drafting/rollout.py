@@ -1,4 +1,4 @@
-"""A rollout before it runs: what its policy lacks, and what it comes to for so many machines, in whole numbers."""
+"""A rollout before it runs: what is wrong with its policy, and what the policy means for so many machines in whole numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from fleet.guards.forecast import forecast
 from fleet.guards.policy import Policy, PolicyStep
 from fleet.models import Change
 
-MOST_GROUPS = 7  # of waves that are written out
-# What a policy may ask for, typed in a form or read from a file.
+MOST_GROUPS = 7  # as many groups of equal waves are written out
+# The limits of a policy, whether it is typed in a form or read from a file.
 LONGEST_HOLD = 7 * 24 * 60  # minutes
 LONGEST_STOP = 24 * 60  # minutes
 SHORTEST_STEP, LONGEST_STEP = 10, 24 * 3600  # seconds
@@ -20,9 +20,10 @@ MOST_TEXT = 8000  # characters of a command; Cloud Assistant takes 18 KB in Base
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What a policy comes to. `waves` are sizes in order, the canary first where there is one; `seconds` is the forecast.
+    """What a policy means for so many `machines`.
 
-    `worst` and `worst_of_canary` say how many machines can be lost before it stops by itself.
+    `waves` are the sizes of the waves in order, the canary first where there is one. `worst` and `worst_of_canary` are how many
+    machines can be lost before the change stops by itself. `seconds` is the forecast of how long it will take.
     """
 
     machines: int
@@ -45,9 +46,9 @@ def rollout_of(
     imaging: bool,
     a_minute: int,
 ) -> Rollout:
-    """Resolve a policy for the machines whose values of the spread tag are `domains` (empty: a domain of its own).
+    """Work out a policy for the machines whose values of the spread tag are `domains`; "" is a machine without the tag.
 
-    `seconds` are those that each state usually takes; `a_minute` is how many replacements a minute the quotas let begin.
+    `seconds` say how long a machine usually stays in each state; `a_minute` is how many replacements may begin in a minute.
     """
     machines = len(domains)
     waves = [len(wave) for wave in policy.waves(domains)]
@@ -61,9 +62,9 @@ def rollout_of(
 
 
 def spread_of(change: Change, tag: str, *, without: Sequence[int]) -> list[str]:
-    """Return the value of a tag on each machine of a change, in no order, "" where it has none: one query.
+    """Return the value of a tag on each machine of a change, in no order; "" for a machine without the tag: one query.
 
-    `without` are targets that are not counted.
+    `without` are the primary keys of targets that do not count.
     """
     value = Func(F("instance__tags"), Value(tag), function="jsonb_extract_path_text", output_field=TextField())
     rows = change.targets.order_by().exclude(pk__in=without).annotate(value=value)
@@ -72,7 +73,7 @@ def spread_of(change: Change, tag: str, *, without: Sequence[int]) -> list[str]:
 
 
 def waves_in_words(sizes: Sequence[int]) -> str:
-    """Return `1 → 10 → 9 × 100 → 44`; what is longer than seven groups is shortened in the middle."""
+    """Return sizes of waves as `1 → 10 → 9 × 100 → 44`; more than seven groups are shortened in the middle."""
     groups = [(size, len(list(same))) for size, same in groupby(sizes)]
     words = [f"{size:,}" if times == 1 else f"{times:,} × {size:,}" for size, times in groups]
     if len(words) > MOST_GROUPS:
@@ -81,7 +82,7 @@ def waves_in_words(sizes: Sequence[int]) -> str:
 
 
 def policy_faults(policy: Policy) -> list[tuple[str, str, str]]:
-    """Return what does not go together in a policy: field, what is so, what to do."""
+    """Return what does not fit together in a policy: the field, what is wrong, and what to do."""
     found = []
     if policy.hold == "timed" and not policy.hold_minutes:
         found.append(("hold_minutes", "The hold has no length.", "Enter minutes, or hold until a person says go on."))

@@ -1,4 +1,4 @@
-"""What a person chooses for a change, and what a draft still lacks before a review can be asked for."""
+"""What a person chooses for a change, and what a draft lacks as long as no review can be asked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,12 @@ MOST_SNAPSHOT_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was chosen on a draft. `password` None leaves the sealed one as it is; `disk_size` None: the default, in GiB.
+    """What was chosen on a draft.
 
-    `images` are the images chosen by hand, by place; elsewhere the equal of `image_id` is looked up. Without
-    `snapshot_days` no snapshot is taken. `calendar` is the id of one that is closed by default.
+    `disk_size` is in GiB; None leaves every disk as large as it is, or as the image and the default ask for. `password` None
+    keeps the password that is sealed already. `images` are the image ids that were chosen by hand for some places; elsewhere
+    the equal of `image_id` is looked up. Without `snapshot_days` no snapshot is taken. `calendar` is the primary key of a
+    calendar that is closed by default.
     """
 
     title: str
@@ -43,7 +45,7 @@ class Settings:
 
 
 def visible(change: Change) -> dict[str, object]:
-    """Return the settings as the trail may show them: a password by its fingerprint alone."""
+    """Return the settings as the audit trail may show them: of a password, the fingerprint alone."""
     return {
         "title": change.title,
         "reason": change.reason,
@@ -65,7 +67,7 @@ def visible(change: Change) -> dict[str, object]:
 
 
 def lacking(change: Change, now: datetime) -> list[tuple[str, str]]:
-    """Return what keeps a draft from a review beside its machines' own faults: pairs of field and sentence."""
+    """Return what a draft lacks for a review, apart from the problems of its machines: pairs of field and sentence."""
     found = []
     if not change.targets.exists():
         found.append(("", "The draft has no machines. Select some on the page Instances."))
@@ -80,16 +82,16 @@ def lacking(change: Change, now: datetime) -> list[tuple[str, str]]:
     if not change.reason:
         found.append(("reason", "No reason is given. Say why, and how to live without these disks."))
     policy = Policy.of(change.policy)
-    found += [(name, f"{said} {do}") for name, said, do in policy_faults(policy)]
+    found += [(name, f"{why} {do}") for name, why, do in policy_faults(policy)]
     found += _webhooks_lacking(policy)
-    found += [(name, f"{said} {do}") for name, said, do in window_faults(change.not_before, change.not_after, now)]
-    if change.calendar_id and not windows().filter(pk=change.calendar_id).exists():
+    found += [(name, f"{why} {do}") for name, why, do in window_faults(change.not_before, change.not_after, now)]
+    if change.calendar_id and not window_calendars().filter(pk=change.calendar_id).exists():
         found.append(("calendar", "The calendar is not in use any more. Choose another one, or none."))
     return found
 
 
 def window_faults(begin: datetime | None, end: datetime | None, now: datetime) -> list[tuple[str, str, str]]:
-    """Return what is wrong with the time in which a change may run: field, what is so, what to do."""
+    """Return what is wrong with the window in which a change may run: the field, what is wrong, and what to do."""
     if end is None:
         return []
     if begin is not None and end <= begin:
@@ -99,8 +101,8 @@ def window_faults(begin: datetime | None, end: datetime | None, now: datetime) -
     return []
 
 
-def windows() -> QuerySet[Calendar]:
-    """Return the calendars that a change may name: in use, and closed by default."""
+def window_calendars() -> QuerySet[Calendar]:
+    """Return the calendars that a change may wait for: those in use that are closed by default."""
     return Calendar.objects.filter(active=True, open_by_default=False).order_by("name")
 
 

@@ -1,4 +1,4 @@
-"""Undo: a change that puts back what a snapshot kept. It is drafted here, and reviewed and carried out like any other."""
+"""Undoing a change: a second change that puts back what the snapshots kept. It is reviewed and carried out like any other."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,16 +7,15 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from fleet.audit.trail import record_on
-from fleet.changes.drafting.drafts import MOST_MACHINES
+from fleet.changes.drafting.drafts import MOST_MACHINES, freeze_machines
 from fleet.guards.policy import Policy
-from fleet.guards.roles import has_role_over
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
-from fleet.models import Change, Contributor, Login, Role, Snapshot, Target, User
+from fleet.models import Change, Login, Snapshot, User
 
 
 def undoable(now: datetime, change: Change | None = None) -> QuerySet[Snapshot]:
-    """Return what can be undone: snapshots of disks that were replaced, as long as they are kept; soonest expiry first."""
+    """Return the snapshots of replaced disks that can be put back, as long as they are kept; the one that expires first leads."""
     found = Snapshot.objects.filter(
         ready_at__isnull=False,
         gone_at=None,
@@ -32,10 +31,10 @@ def undoable(now: datetime, change: Change | None = None) -> QuerySet[Snapshot]:
 
 @transaction.atomic
 def draft_undo(*, actor: User, change_id: int, replacement_ids: Sequence[int], now: datetime) -> Change:
-    """Return a draft that puts the old systems of these machines back from their snapshots.
+    """Return a draft that puts back the former systems of these machines from their snapshots.
 
-    Each machine's image is made from its snapshot when the change runs. The rollout is that of the change that is undone,
-    without its steps; whoever drafts it is its author, and somebody else approves it.
+    The image of each machine is made from its snapshot when the change runs. The rollout is that of the change that is undone,
+    without its steps. Whoever drafts the undo is its author, and somebody else approves it.
     """
     undone = Change.objects.filter(pk=change_id).first()
     if undone is None:
@@ -49,32 +48,21 @@ def draft_undo(*, actor: User, change_id: int, replacement_ids: Sequence[int], n
         raise Refused(
             f"{missing} no snapshot any more that could be put back. Look at the list once more.", kind="moved"
         )
-    if not has_role_over(actor, Role.OPERATOR, {(one.account_id, one.instance.environment) for one in snapshots}):
-        raise Refused(
-            "You are no operator for all of these machines. Ask an administrator, or select fewer.", kind="forbidden"
-        )
-    policy = Policy.of(undone.policy).as_json() | {"before": None, "after": None}
-    change = Change.objects.create(
-        title=f"Undo #{undone.pk} {undone.title}".strip()[:120],
-        author=actor,
-        created_at=now,
-        edited_at=now,
-        policy=policy,
-        login=Login.IMAGE,
-        snapshot_days=undone.snapshot_days,
-        undoes=undone,
+    by_machine = {snapshot.instance_id: snapshot.snapshot_id for snapshot in snapshots}
+    change = freeze_machines(
+        actor=actor,
+        instance_pks=by_machine,
+        now=now,
+        why=f"replaced by #{undone.pk}",
+        choices={
+            "title": f"Undo #{undone.pk} {undone.title}".strip()[:120],
+            "policy": Policy.of(undone.policy).as_json() | {"before": None, "after": None},
+            "login": Login.IMAGE,
+            "key_pair": "",
+            "snapshot_days": undone.snapshot_days,
+            "undoes": undone,
+        },
+        snapshots=by_machine,
     )
-    snapshots.sort(key=lambda one: (one.instance.name, one.instance_id))
-    Target.objects.bulk_create(
-        Target(
-            change=change,
-            instance=one.instance,
-            position=place,
-            why=f"replaced by #{undone.pk}",
-            snapshot_id=one.snapshot_id,
-        )
-        for place, one in enumerate(snapshots)
-    )
-    Contributor.objects.create(change=change, revision=change.revision, user=actor)
-    record_on(change, "change.undo_drafted", actor, undoes=undone.pk, machines=len(snapshots))
+    record_on(change, "change.undo_drafted", actor, undoes=undone.pk, machines=len(by_machine))
     return change

@@ -1,7 +1,7 @@
-"""The limits of the two editions of the contract, as data: no rule asks which edition it is.
+"""The limits of the two editions of the contract, as data: no rule asks which edition an account has.
 
 `2018` is the ReplaceSystemDisk reference as it stands; `2026` is what the provider's SDK and help pages say today. The emulator
-holds its own reading of the same contract and shares nothing with this file.
+has its own reading of the same contract and shares nothing with this file.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The limits of one edition. Sizes are GiB, lengths are characters.
+    """The limits of one edition. Sizes are in GiB, lengths in characters.
 
-    `sizes` maps a disk category, or category and performance level, to its range; "" is the range of every other one.
+    `sizes` are ranges by disk category, or by category and performance level; "" is the range of every other category.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Edition:
     data_disk_snapshots_refused: bool
 
     def size_range(self, *, category: str, performance_level: str, windows: bool) -> Range:
-        """Return the range for a disk of this category before image and present disk are looked at."""
+        """Return the range for a disk of this category, whatever the image and the present disk ask for."""
         found = self.sizes.get(f"{category} {performance_level}") or self.sizes.get(category) or self.sizes[""]
         return Range(max(found.least, self.windows_least), found.most) if windows else found
 
@@ -54,7 +54,7 @@ EDITIONS = {
         password_needs_letters_and_digit=True,
         password_first_not="",
         sizes={"": Range(20, 500)},
-        # The table says "cannot be smaller than 40 GiB" and the parameter "Max{20, ...}": we read 40 as Windows' least.
+        # The table says "cannot be smaller than 40 GiB", the parameter "Max{20, ...}": we take 40 to be the minimum of Windows.
         windows_least=40,
         default_size=40,
         missing_key_pair="NoSuchResource",

@@ -203,15 +203,16 @@ def _own_blocks(machine: Machine, account: Account, surroundings: Surroundings) 
         why = f"In another open change, #{number}"
         found.append(block("open_elsewhere", why, f"Leave these out, or wait until #{number} ends."))
     if machine.lock is not None:
-        found.append(_locked(surroundings.locks[machine.lock]))
+        lock = surroundings.locks[machine.lock]
+        found.append(block("locked", words_of_lock(lock), f"Ask {lock.owner} to release the lock, or leave these out."))
     if not account.guard_lifted and not machine.allowed:
         why = "Without the tag fleet-os=allowed"
         found.append(block("guard", why, "Tag the machine, or leave it out: this account is guarded."))
     return found
 
 
-def _locked(lock: MachineLock) -> Problem:
+def words_of_lock(lock: MachineLock) -> str:
+    """Return `Locked by admin until 3 Nov 2025, 12:00 UTC: database migration`."""
     ends = lock.expires_at
     until = f" until {ends.day} {ends:%b %Y, %H:%M} UTC" if ends else ""
-    why = f"Locked by {lock.owner}{until}: {lock.reason.rstrip('.')}"
-    return block("locked", why, f"Ask {lock.owner} to release the lock, or leave these out.")
+    return f"Locked by {lock.owner}{until}: {lock.reason.rstrip('.')}"

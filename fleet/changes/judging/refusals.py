@@ -1,9 +1,10 @@
-"""The contract of ReplaceSystemDisk as we read it: what the API would refuse, said before anything is sent.
+"""The contract of ReplaceSystemDisk as we read it: what the API would refuse, known before anything is sent.
 
-Pure functions over mirror rows. Their order is the API's: format of each value, existence, instance, image, size; so that the
-first blocking problem of a machine is the refusal that the API would give. The emulator reads the same contract independently.
+Pure functions over rows of the mirror. They ask in the order of the API (format of each value, existence, instance, image,
+size), so that the first blocking problem of a machine is the refusal that the API would give. The emulator has its own reading
+of the same contract.
 
-Not visible in any Describe call, and so met at run time alone: ChargeTypeViolation, INST_HAS_UNPAID_ORDER, QuotaExceed.BuyImage,
+What no Describe call shows can only be met at run time: ChargeTypeViolation, INST_HAS_UNPAID_ORDER, QuotaExceed.BuyImage,
 ImageRemovedInMarket, InvalidSystemDiskSize.ImageNotSupportResize, a missing inherited password, OperationDenied (500).
 """
 
@@ -20,9 +21,10 @@ from fleet.models import Image, Instance, Login
 
 @dataclass(frozen=True, slots=True)
 class DiskRequest:
-    """What is asked for: sizes in GiB, `size` None for the provider's default. A password is known here only as present.
+    """What a change asks for, the same for all of its machines.
 
-    `by_hand` names the image for places of which a person said what is the equal of `image_id` there.
+    `size` is in GiB, None for the provider's default. Of a password it is only known whether there is one. `by_hand` are image
+    ids by place: there a person has chosen which image is the equal of `image_id`.
     """
 
     image_id: str
@@ -34,10 +36,10 @@ class DiskRequest:
 
 
 def password_problem(password: Secret, edition: Edition, *, windows: bool = True) -> Problem | None:
-    """Say what a password lacks (reference, row InvalidPassword.Malformed), never repeating any of it.
+    """Return what is wrong with a password (reference, row InvalidPassword.Malformed), without repeating any of it.
 
-    `windows` adds what only Windows asks for. A draft asks it always: its image may still become one of Windows, and a
-    password that is sealed by then cannot be looked at again.
+    `windows` adds the rule that only Windows has. A draft always asks for it: its image may still become one of Windows, and
+    by then the password is sealed and cannot be looked at again.
     """
     value = password.reveal()
     least, most = edition.password_length
@@ -56,7 +58,7 @@ def password_problem(password: Secret, edition: Edition, *, windows: bool = True
 
 
 def size_problem_of_text(text: str) -> Problem | None:
-    """Say that a size is not a whole number (reference, row InvalidSystemDiskSize)."""
+    """Return a problem where a size is not a whole number (reference, row InvalidSystemDiskSize)."""
     if text.isascii() and text.isdigit():
         return None
     return block(
@@ -65,7 +67,7 @@ def size_problem_of_text(text: str) -> Problem | None:
 
 
 def resulting_size(disk_request: DiskRequest, machine: Instance | Machine, image: Image, edition: Edition) -> int:
-    """Return the GiB that the new disk will have: the size asked for, or the largest of default, image and present disk."""
+    """Return the size of the new disk in GiB: the requested one, else the largest of default, image and present disk."""
     return disk_request.size or max(edition.default_size, image.size, machine.disk_size)
 
 
@@ -77,9 +79,9 @@ def refusals(
     key_pairs: frozenset[str],
     edition: Edition,
 ) -> list[Problem]:
-    """Return every refusal that the mirror lets us foresee for this machine, in the API's order.
+    """Return every refusal of this machine that the mirror lets us foresee, in the order of the API.
 
-    `image` is the image as this machine's own region shows it, `key_pairs` the names of that region.
+    `image` is the image as the machine's own region shows it, `key_pairs` are the names of the key pairs in that region.
     """
     return list(_refusals(disk_request, machine, image, key_pairs, edition))
 
@@ -105,19 +107,19 @@ def _refusals(
     if image is not None:
         yield from _image_refusals(machine, image, edition)
         yield from _size_refusals(disk_request, machine, image, edition)
-    # Last, since the API has nothing against it: it would leave a machine to which nobody has a key.
+    # Last, since the API would accept it and leave a machine to which nobody has a key.
     if disk_request.login == Login.KEY_PAIR and not disk_request.key_pair:
         yield block("no_key_pair", "No key pair is chosen", "Choose one, or another way to sign in.", "key_pair")
 
 
 def runs_on(image: Image, architecture: str) -> bool:
     """Say whether an image runs on machines of this architecture, as far as that is known."""
-    # An i386 image runs on x86_64, so that Arm or not is all that counts.
+    # An i386 image runs on x86_64 too: all that counts is whether it is for Arm.
     return not architecture or (image.architecture == "arm64") == (architecture == "arm64")
 
 
 def _key_pair_missing(disk_request: DiskRequest, image: Image | None, key_pairs: frozenset[str]) -> bool:
-    # Reference, KeyPairName: ignored for Windows, so that there its existence does not matter.
+    # Reference, KeyPairName: Windows ignores it, so it need not exist there.
     windows = image is not None and image.os_type == "windows"
     asked = disk_request.login == Login.KEY_PAIR and disk_request.key_pair
     return bool(asked) and not windows and disk_request.key_pair not in key_pairs

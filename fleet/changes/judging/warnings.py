@@ -11,7 +11,7 @@ from fleet.changes.judging.refusals import DiskRequest, resulting_size
 from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.models import Image, Login
 
-# Code to the sentence that heads a group of machines, and what follows from it. The order is that of the review: worst first.
+# By code: the sentence that heads a group of machines, and what follows from it; in the order of the review, worst first.
 WORDS: dict[str, tuple[str, str]] = {
     "os_family": (
         "Another family: Windows and Linux change places",
@@ -80,9 +80,9 @@ def _codes(disk_request: DiskRequest, machine: Machine, image: Image, edition: E
 
 
 def _login_changes(disk_request: DiskRequest, machine: Machine, *, windows: bool) -> bool:
-    """Say whether what people sign in with now is missing on the new disk.
+    """Say whether the new disk lacks what people sign in with now.
 
-    A key pair that the machine has is bound again after a login as in the image; Windows takes none at all.
+    Where the login is left as in the image, the key pair of the machine is bound to it again; but Windows takes no key pair.
     """
     if windows:
         return machine.key_pair != ""
@@ -93,5 +93,5 @@ def _login_changes(disk_request: DiskRequest, machine: Machine, *, windows: bool
 
 @lru_cache(maxsize=4096)
 def _distribution(os_name: str) -> str:
-    """Return a label's name without its version: `Ubuntu 24.04` is `Ubuntu`."""
+    """Return the name of a system without its version: `Ubuntu` for `Ubuntu 24.04`."""
     return os_label(os_name).rstrip("0123456789. ").strip()

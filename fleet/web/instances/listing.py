@@ -16,7 +16,14 @@ from django.views.decorators.http import require_http_methods
 
 from fleet.changes.drafting.drafts import MOST_MACHINES
 from fleet.changes.drafting.locks import LOCKERS
-from fleet.changes.drafting.selection import Asked, Chosen, choose, draft_of, misses_of, seal_of
+from fleet.changes.drafting.selection import (
+    SelectionRequest,
+    SelectionResult,
+    digest_of_set,
+    draft_selected,
+    omissions_of,
+    update_selection,
+)
 from fleet.inventory.lifecycle import SOON, end_of_life, os_label
 from fleet.inventory.queries import OneOf
 from fleet.lib.refused import Refused
@@ -124,7 +131,7 @@ def _ticked(request: Request, desk: Desk, visible: QuerySet[Instance]) -> HttpRe
     """Save ticks at once and answer in the server's words how many are selected; None where they cannot be saved."""
     asked = asked_of(request.POST)
     try:
-        chosen = choose(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
+        chosen = update_selection(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
     except Refused:
         return None
     here = len(chosen.after & asked.shown)
@@ -141,14 +148,14 @@ def _ticks(
 ) -> Ticks:
     """Save what the form says of the selection. "All matching" is resolved to ids here and never later."""
 
-    def chosen(asked: Asked) -> Chosen:
-        return choose(owner=user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
+    def chosen(asked: SelectionRequest) -> SelectionResult:
+        return update_selection(owner=user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
 
     act, said, stop = data.get("act"), "", None
-    asked, now = asked_of(data), Chosen(desk.picked, desk.picked)
+    asked, now = asked_of(data), SelectionResult(desk.picked, desk.picked)
     try:
         now = chosen(asked)
-        elsewhere = seal_of(now.before - asked.shown)
+        elsewhere = digest_of_set(now.before - asked.shown)
         if act in ("change", "lock") and data.get("rest", elsewhere) != elsewhere:
             raise Refused(OTHER_TAB, kind="moved")
         if act == "all":
@@ -156,7 +163,7 @@ def _ticks(
                 words = f"{total:,} machines match, and a change holds at most {MOST_MACHINES:,}."
                 raise Refused(f"{words} Narrow the filter, then select all.")
             add = frozenset(matching.values_list("pk", flat=True))
-            now = chosen(Asked(add=add))
+            now = chosen(SelectionRequest(add=add))
             shown = number_of(data.get("matching"), 0)
             if shown and shown != len(add):
                 said = f"{count(len(add), 'machine matches', 'machines match')} now, no longer {shown:,}; all are selected."
@@ -172,7 +179,7 @@ def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> Ht
         if not ticks.picked:
             raise Refused("No machine is selected. Tick the machines to lock, then press again.")
         return redirect_to(request, f"{reverse('locks')}?{urlencode({'selection': str(ticks.id)})}")
-    change = draft_of(actor=request.user, instance_pks=ticks.picked, misses=misses_of(ticks.id), now=now)
+    change = draft_selected(actor=request.user, instance_pks=ticks.picked, omissions=omissions_of(ticks.id), now=now)
     return redirect_to(request, "draft", change.pk)
 
 

@@ -1,4 +1,4 @@
-"""Choosing by a list: paste or upload ids, names or addresses, read a verdict for each, take the good ones."""
+"""Choosing by a list: paste or upload ids, names or addresses, read what each entry means, take those that were found."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from fleet.changes.drafting.locks import LOCKERS
-from fleet.changes.drafting.pasting import MISSES, Judgement, PasteKind, judge
-from fleet.changes.drafting.selection import Asked, choose, seal_of
+from fleet.changes.drafting.pasting import OMITTED, PastedList, PasteKind, look_up
+from fleet.changes.drafting.selection import SelectionRequest, digest_of_set, update_selection
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
 from fleet.models import Instance
@@ -34,12 +34,12 @@ KINDS = {
     PasteKind.NOT_PERMITTED: ("bad", "block", "Not permitted"),
 }
 # What needs a person's eyes first.
-FIRST = [*MISSES, PasteKind.DUPLICATE, PasteKind.ALREADY, PasteKind.FOUND]
+FIRST = [*OMITTED, PasteKind.DUPLICATE, PasteKind.ALREADY, PasteKind.FOUND]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def paste(request: Request) -> HttpResponse:
-    """Show the field; judge what was pasted; take the good ones into the selection."""
+    """Show the field, say what was pasted into it, and take the machines that were found into the selection."""
     if not has_role(request.user, *LOCKERS):
         raise PermissionDenied("Machines are selected by operators and administrators.")
     posted = request.method == "POST"
@@ -50,32 +50,32 @@ def paste(request: Request) -> HttpResponse:
     try:
         context["text"] = text = _text_of(request)
         every = Instance.objects.filter(covered(request.user))
-        judged = judge(actor=request.user, text=text, visible=every, picked=desk.picked)
-        seal = seal_of(judged.good)
+        pasted = look_up(actor=request.user, text=text, visible=every, picked=desk.picked)
+        seal = digest_of_set(pasted.machines)
         if request.POST.get("act") == "take" and request.POST.get("seal") == seal:
-            return _take(request, desk, judged)
+            return _take(request, desk, pasted)
     except Refused as refused:
         context |= {"refused": refused}
         return render(request, "instances/paste.html", context, status=STATUS[refused.kind])
     context |= {
-        "judged": judged,
+        "pasted": pasted,
         "seal": seal,
         "moved": request.POST.get("act") == "take",
-        "kinds": [(*KINDS[kind], judged.counts[kind], kind) for kind in KINDS if judged.counts[kind]],
-        "page": _page(judged, number_of(request.POST.get("page"))),
-        "good": len(judged.good),
-        "misses": len(judged.misses),
+        "kinds": [(*KINDS[kind], pasted.counts[kind], kind) for kind in KINDS if pasted.counts[kind]],
+        "page": _page(pasted, number_of(request.POST.get("page"))),
+        "good": len(pasted.machines),
+        "misses": len(pasted.omissions),
     }
     return render(request, "instances/paste.html", context, status=409 if context["moved"] else 200)
 
 
-def _take(request: Request, desk: Desk, judged: Judgement) -> HttpResponse:
-    asked = Asked(add=frozenset(judged.good), misses=tuple(judged.misses))
+def _take(request: Request, desk: Desk, pasted: PastedList) -> HttpResponse:
+    asked = SelectionRequest(add=frozenset(pasted.machines), omissions=tuple(pasted.omissions))
     visible = visible_instances(request.user)
-    chosen = choose(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
+    chosen = update_selection(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
     said = f"{count(len(chosen.after - chosen.before), 'machine')} of the list taken into the selection."
-    if judged.misses:
-        said += f" The draft will list {count(len(judged.misses), 'entry', 'entries')} as left out."
+    if pasted.omissions:
+        said += f" The draft will list {count(len(pasted.omissions), 'entry', 'entries')} as left out."
     messages.success(request, said, extra_tags="ok")
     return redirect(f"{reverse('instances')}?selection={desk.id}")
 
@@ -96,10 +96,10 @@ def _text_of(request: Request) -> str:
         raise Refused("The file is no text. Save it as plain text or CSV in UTF-8.", field="file") from None
 
 
-def _page(judged: Judgement, number: int) -> Page:
+def _page(pasted: PastedList, number: int) -> Page:
     order = {kind: place for place, kind in enumerate(FIRST)}
-    verdicts = sorted(judged.verdicts, key=lambda one: (order[one.kind], one.line))
-    rows = [(*KINDS[one.kind], one) for one in verdicts]
+    entries = sorted(pasted.entries, key=lambda entry: (order[entry.kind], entry.line))
+    rows = [(*KINDS[entry.kind], entry) for entry in entries]
     start = (number - 1) * SIZE
     if start >= len(rows):
         start = 0

@@ -11,7 +11,7 @@ from django.db.models import DateTimeField, Func, IntegerField, OuterRef, Q, Sub
 from django.db.models.functions import JSONObject
 from django.http import QueryDict
 
-from fleet.changes.drafting.selection import Asked, seal_of
+from fleet.changes.drafting.selection import SelectionRequest, digest_of_set
 from fleet.lib.refused import Refused
 from fleet.models import Instance, SavedView, Selection, User
 from fleet.web.shared.numbers import ids_of
@@ -50,11 +50,13 @@ def desk_of(user: User, asked: str | None) -> Desk:
     return Desk(clock, named, frozenset(picked or ()), misses or 0, kept)
 
 
-def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> Asked:
+def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> SelectionRequest:
     """Read from a form which machines its page showed, which of them are ticked, and whether all are to be cleared."""
     shown = data.get("shown", "").split(",")[:MOST_SHOWN]
     ticked = data.getlist("instance")[:MOST_SHOWN]
-    return Asked(frozenset(ids_of(shown)), frozenset(ids_of(ticked)), frozenset(add), clear=data.get("act") == "clear")
+    return SelectionRequest(
+        frozenset(ids_of(shown)), frozenset(ids_of(ticked)), frozenset(add), clear=data.get("act") == "clear"
+    )
 
 
 def uuid_of(asked: str | None) -> uuid.UUID | None:
@@ -87,4 +89,4 @@ class Ticks:
 
     def rest(self, rows: Iterable[Instance]) -> str:
         """Return the digest of those on other pages: what the page will say that it showed."""
-        return seal_of(self.picked - {row.pk for row in rows})
+        return digest_of_set(self.picked - {row.pk for row in rows})

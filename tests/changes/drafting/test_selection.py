@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fleet.changes.drafting import selection
-from fleet.changes.drafting.selection import Asked, Omission
+from fleet.changes.drafting.omissions import Omission
+from fleet.changes.drafting.selection import SelectionRequest
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
 from fleet.models import Change, Instance, MachineLock, Role, Selection, User
@@ -28,9 +29,9 @@ def machines() -> list[Instance]:
     return [machine(prod, n) for n in range(6)]
 
 
-def choose(owner: User, tab: uuid.UUID, **asked: Any) -> selection.Chosen:
-    return selection.choose(
-        owner=owner, selection=tab, asked=Asked(**asked), visible=Instance.objects.present(), now=NOW.now()
+def choose(owner: User, tab: uuid.UUID, **asked: Any) -> selection.SelectionResult:
+    return selection.update_selection(
+        owner=owner, selection=tab, asked=SelectionRequest(**asked), visible=Instance.objects.present(), now=NOW.now()
     )
 
 
@@ -56,7 +57,7 @@ def test_a_machine_that_vanished_stays_selected_and_is_left_out_when_drafted(
     Instance.objects.filter(pk=a).update(gone_at=NOW.now())
     picked = choose(operator, tab).after
     assert picked == {a, b}
-    made = selection.draft_of(actor=operator, instance_pks=picked, now=NOW.now())
+    made = selection.draft_selected(actor=operator, instance_pks=picked, now=NOW.now())
     assert list(made.targets.values_list("instance_id", flat=True)) == [b]
     assert list(made.left_out.values_list("instance_id", "code")) == [(a, "gone")]
 
@@ -71,14 +72,16 @@ def test_somebody_elses_selection_is_refused(operator: User, machines: list[Inst
 
 def test_misses_are_kept_once_and_forgotten_with_the_selection(operator: User, machines: list[Instance]) -> None:
     tab = uuid.uuid4()
-    choose(operator, tab, add=frozenset({machines[0].pk}), misses=(Omission("unknown", "first", named="x"),))
-    choose(operator, tab, misses=(Omission("unknown", "again", named="x"), Omission("gone", "gone", machines[1], "y")))
-    assert selection.misses_of(tab) == [
+    choose(operator, tab, add=frozenset({machines[0].pk}), omissions=(Omission("unknown", "first", named="x"),))
+    choose(
+        operator, tab, omissions=(Omission("unknown", "again", named="x"), Omission("gone", "gone", machines[1], "y"))
+    )
+    assert selection.omissions_of(tab) == [
         Omission("unknown", "again", named="x"),
         Omission("gone", "gone", Instance(pk=machines[1].pk), "y"),
     ]
     choose(operator, tab, clear=True)
-    assert selection.misses_of(tab) == []
+    assert selection.omissions_of(tab) == []
 
 
 def test_near_misses_have_their_reasons_and_the_first_one_counts(operator: User) -> None:
@@ -94,7 +97,7 @@ def test_near_misses_have_their_reasons_and_the_first_one_counts(operator: User)
     MachineLock.objects.create(instance=plain, owner=admin, reason="over", at=now, expires_at=now - timedelta(hours=1))
     actor = person("prod only", Role.OPERATOR, environment="prod")
     pks = [one.pk for one in (gone, foreign, locked, busy, plain)]
-    wanted, misses = selection.sorted_out(actor=actor, instance_pks=pks, now=now)
+    wanted, misses = selection.split_machines(actor=actor, instance_pks=pks, now=now)
     assert wanted == [plain]
     assert [(miss.instance, miss.code, miss.reason) for miss in misses] == [
         (gone, "gone", f"Gone from the cloud since {now.day} {now:%b %Y}"),
@@ -106,9 +109,9 @@ def test_near_misses_have_their_reasons_and_the_first_one_counts(operator: User)
 
 def test_nothing_is_refused_and_never_means_all(operator: User, machines: list[Instance]) -> None:
     with pytest.raises(Refused, match="No machine is selected"):
-        selection.draft_of(actor=operator, instance_pks=[], now=NOW.now())
+        selection.draft_selected(actor=operator, instance_pks=[], now=NOW.now())
     with pytest.raises(Refused, match="None of these machines can be changed now") as refused:
-        selection.draft_of(
+        selection.draft_selected(
             actor=person("viewer", Role.VIEWER), instance_pks=[one.pk for one in machines], now=NOW.now()
         )
     assert refused.value.kind == "forbidden"
