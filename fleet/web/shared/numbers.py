@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 MOST_DIGITS = 19  # of the largest primary key
-LARGEST_ID = 2**63 - 1  # beyond it PostgreSQL answers with an error and not with no row
+LARGEST_ID = 2**63 - 1  # PostgreSQL answers a list of ids with a larger one with an error, and not with no row
 LARGEST_NUMBER = 999_999_999
 
 

@@ -43,26 +43,15 @@ def test_fragments_and_pages_are_never_mixed_up_by_a_cache(address: str) -> None
     assert address == "/sign-in" or answer["Cache-Control"] == "no-store"
 
 
-def test_pages_hold_under_the_content_security_policy() -> None:
-    text = signed_in(person("viewer", Role.VIEWER)).get("/").text
-    assert not re.search(r"<[^>]+\sstyle=", text)
-    assert not re.search(r"<[^>]+\son[a-z]+=", text)
-    assert not re.search(r"<style|<script(?![^>]*\bsrc=)", text)
-
-
 def test_every_stylesheet_and_script_of_the_head_is_served() -> None:
     client = Client()
     text = client.get("/sign-in").text
-    for address in re.findall(r'(?:href|src)="(/static/[^"]+)"', text):
+    addresses = re.findall(r'(?:href|src)="(/static/[^"?]+)"', text)
+    assert {Path(address).suffix for address in addresses} >= {".css", ".js"}
+    for address in addresses:
         answer = client.get(address)
         assert answer.status_code == 200, address
         answer.close()
-
-
-def test_no_stylesheet_script_or_template_grows_beyond_300_lines() -> None:
-    files = [*Path(settings.ROOT, "static").rglob("*.*"), *Path(settings.ROOT, "templates").rglob("*.*")]
-    assert files
-    assert not [str(path) for path in files if path.read_text().count("\n") > 300]
 
 
 def test_the_bar_says_where_one_is_and_what_waits() -> None:
@@ -91,7 +80,9 @@ def test_a_real_account_is_never_said_to_be_an_emulator(endpoint: str) -> None:
     Account.objects.filter(pk=prod.pk).update(endpoint=endpoint)
     client = signed_in(person("viewer", Role.VIEWER))
     for page in ("/", reverse("accounts"), reverse("account", args=[prod.pk])):
-        assert not re.search(r"emulator", client.get(page).text, re.I), page
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert not re.search(r"emulator", answer.text, re.I), page
 
 
 def test_beside_a_real_account_the_emulators_is_named_and_nothing_general_is_said() -> None:

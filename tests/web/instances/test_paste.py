@@ -169,3 +169,4 @@ def test_a_viewer_pastes_nothing(prod: Account) -> None:
 def test_a_pasted_text_is_text_and_never_markup(client: Client) -> None:
     answer = pasted(client, "&lt;b&gt; </textarea><script>alert(1)</script>\x00")
     assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;alert" in answer.text

@@ -204,6 +204,7 @@ def test_a_selection_that_nobody_touched_for_a_day_is_gone(client: Client, sixty
     old = Tab(client)
     old.tick(sixty[0].pk)
     Selection.objects.update(touched_at=DatabaseClock().now() - timedelta(hours=25))
+    assert Selection.objects.filter(pk=old.selection).exists()
     Tab(client).tick(sixty[1].pk)
     assert not Selection.objects.filter(pk=old.selection).exists()
 
