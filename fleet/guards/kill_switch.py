@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 from fleet.models import Change, KillSwitch
 
-Place = tuple[int, str]  # account id, region
-
 
 def presses() -> list[KillSwitch]:
     """Return the presses in force, the oldest first, with account and presser: one query."""
@@ -25,8 +23,8 @@ def pressed_for(change: Change) -> str:
     return pressed_over(places)
 
 
-def pressed_over(places: Iterable[Place]) -> str:
-    """Return the sentence for the first press that covers one of these places, or nothing."""
+def pressed_over(places: Iterable[tuple[int, str]]) -> str:
+    """Return the sentence for the first press that covers one of these pairs of account and region, or nothing."""
     found = presses()
     if not found:
         return ""
@@ -35,7 +33,7 @@ def pressed_over(places: Iterable[Place]) -> str:
     return next((words(press) for press in covering), "")
 
 
-def covers(press: KillSwitch, place: Place) -> bool:
+def covers(press: KillSwitch, place: tuple[int, str]) -> bool:
     account, region = place
     return press.account_id in (None, account) and press.region in ("", region)
 

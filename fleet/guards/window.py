@@ -6,14 +6,13 @@ What is asked for here is asked for again for each machine before its irreversib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
-from django.db.models import Count, Q
 from django.db.models.fields.json import KeyTextTransform
 
 from fleet.guards.calendars import Guard, Hours, guards_of, hours
 from fleet.guards.forecast import forecast, usual_seconds
 from fleet.guards.kill_switch import pressed_over
+from fleet.guards.places import Place, places_of
 from fleet.guards.policy import Policy
 from fleet.lib.text import age
 from fleet.models import Change
@@ -38,31 +37,6 @@ class Window:
     stopped: str
 
 
-class Place(NamedTuple):
-    """Where machines of a change are, and how many of them are still open in it."""
-
-    account: int
-    region: str
-    environment: str
-    name: str  # of the account
-    executes: bool
-    quota: int
-    machines: int
-
-
-def places_of(change: Change) -> list[Place]:
-    """Return where the machines of a change are: one query."""
-    rows = change.targets.order_by().values_list(
-        "instance__account_id",
-        "instance__region",
-        "instance__environment",
-        "instance__account__name",
-        "instance__account__executes",
-        "instance__account__replace_quota",
-    )
-    return [Place(*row) for row in rows.annotate(machines=Count("pk", filter=Q(open=True)))]
-
-
 def window_of(change: Change, now: datetime, *, places: Sequence[Place] | None = None) -> Window:
     """Return when this change may start and when it is too late: five queries, whatever the number of machines.
 
@@ -79,7 +53,7 @@ def window_of(change: Change, now: datetime, *, places: Sequence[Place] | None =
         last_start=_less(found.closes_at, seconds),
         must_begin_before=_less(found.closes_at, one),
         spans=_spans(change, guards, found, seconds),
-        observing=tuple(sorted({place.name for place in places if not place.executes})),
+        observing=tuple(sorted({place.account_name for place in places if not place.executes})),
         stopped=pressed_over((place.account, place.region) for place in places),
     )
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
@@ -12,6 +12,7 @@ from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.judging.refusals import resulting_size
 from fleet.changes.judging.warnings import ORDER, WORDS
 from fleet.changes.review.groups_query import NAMED, First, GroupRow, with_parts
+from fleet.guards.places import Place
 from fleet.inventory.lifecycle import os_label
 from fleet.lib.canonical import digest
 from fleet.models import Change, Image, Instance, Target
@@ -20,8 +21,6 @@ from fleet.models import Change, Image, Instance, Target
 TO_NOTE = frozenset({"login_changes", "password_unused", "same_image", "disk_grows", "data_disks", "stale_mirror"})
 
 Warned = tuple[str, str, str]  # code, sentence, what to do
-# Where machines are: account id, region, environment, the account's name, whether it executes, its quota, open machines.
-Placed = tuple[int, str, str, str, bool, int, int]
 
 
 @dataclass(slots=True)
@@ -105,7 +104,7 @@ class Grouped:
     categories: list[str]
     sizes: list[int]
     carries: Carries
-    places: list[Placed]
+    places: list[Place]
 
     @property
     def clear(self) -> int:
@@ -128,7 +127,7 @@ def grouped(change: Change) -> Grouped:
     )
     images = _images(change, [GroupRow(**alike["parts"]) for alike in counted])
     groups: dict[str, Group] = {}
-    places: Counter[tuple[int, str, str, str, bool, int]] = Counter()
+    places: Counter[Place] = Counter()
     carries, categories = Carries(), set[str]()
     noted = 0
     for alike in counted:
@@ -145,7 +144,14 @@ def grouped(change: Change) -> Grouped:
         group.key_pairs |= {row.key_pair} - {""}
         categories.add(row.category)
         group.parts.append(alike["parts"])
-        place = (row.account, row.region, row.environment, row.account_name, row.executes, row.quota)
+        place = Place(
+            account=row.account,
+            region=row.region,
+            environment=row.environment,
+            account_name=row.account_name,
+            executes=row.executes,
+            quota=row.quota,
+        )
         places[place] += number * row.open
         windows = row.put_back_type == "windows" if row.put_back_type else bool(image and image.os_type == "windows")
         _count(carries, row, number, windows=windows)
@@ -166,7 +172,7 @@ def grouped(change: Change) -> Grouped:
         categories=sorted(categories),
         sizes=sorted({group.size for group in ordered}),
         carries=carries,
-        places=[(*place, number) for place, number in places.items()],
+        places=[replace(place, machines=number) for place, number in places.items()],
     )
 
 
