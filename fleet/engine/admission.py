@@ -1,6 +1,7 @@
-"""How many may be in flight, and when a change stops or ends. Correct if called from anywhere, any number of times.
+"""Which queued machines of a change may begin, when the change stops by itself, and when it has ended.
 
-The caller holds the lock on the change row.
+These functions may be called at any time and any number of times: they look at what is so, and not at what has just happened.
+All but `look_after_change` expect that the caller holds the lock on the change.
 """
 
 import math
@@ -15,7 +16,7 @@ from fleet.engine.graph import FINAL
 from fleet.engine.moves import move
 from fleet.engine.results import Move, State, ended
 from fleet.engine.route import BEFORE_THE_LINE
-from fleet.engine.waves import Counts, RunCounts, advance, budgets, counts_of, wave_name
+from fleet.engine.waves import RunCounts, advance, budgets, counts_of, wave_name
 from fleet.guards.forecast import usual_seconds
 from fleet.guards.policy import Policy
 from fleet.guards.window import may_begin
@@ -23,44 +24,39 @@ from fleet.lib.text import count
 from fleet.models import Change, ChangeState, MachineLock, Outcome, Replacement
 from fleet.vault.passwords import destroy_password
 
-# So many begin in one transaction; the others in the next, which comes as soon as something was settled.
-AT_ONCE = 500
-SAVED = ["state", "wave", "wave_opened_at", "hold_until", "holds_for_person", "waits_for"]
-
-
-def counts(change: Change) -> Counts:
-    """Count the machines of a change by what became of them, in one query."""
-    return counts_of(change).whole
+# Machines that begin in one transaction; the next one follows as soon as the result of one of them is written.
+MOST_AT_ONCE = 500
+ADMISSION_FIELDS = ["state", "wave", "wave_opened_at", "hold_until", "holds_for_person", "waits_for"]
 
 
 def admit(change: Change, now: datetime) -> int:
-    """Let as many queued machines begin as waves, budgets and hours allow; return how many. Trip the change past a budget.
+    """Let as many queued machines begin as waves, budgets and hours allow; return how many.
 
-    What keeps machines from beginning is left in `waits_for`.
+    Past one of its budgets the change is stopped instead. What keeps machines from beginning is left in `waits_for`.
     """
-    now_at = counts_of(change)
-    before = [getattr(change, name) for name in SAVED]
+    counts = counts_of(change)
+    before = [getattr(change, name) for name in ADMISSION_FIELDS]
     began = 0
     tripped = None
     if change.aborted_at:
         return 0
-    if change.state == ChangeState.RUNNING and now_at.whole.queued and (tripped := _why_it_stops(change, now_at, now)):
+    if change.state == ChangeState.RUNNING and counts.whole.queued and (tripped := _why_it_stops(change, counts, now)):
         change.state, change.waits_for = ChangeState.TRIPPED, tripped
         change.hold_until, change.holds_for_person = None, False
     elif change.state == ChangeState.RUNNING:
         change.wave_opened_at = change.wave_opened_at or now
-        change.waits_for = advance(change, now_at, now)
-        began, why = _begin(change, now_at, now)
+        change.waits_for = advance(change, counts, now)
+        began, why = _begin(change, counts, now)
         change.waits_for = (why or change.waits_for)[:300]
-    if before != [getattr(change, name) for name in SAVED]:
-        change.save(update_fields=SAVED)
+    if before != [getattr(change, name) for name in ADMISSION_FIELDS]:
+        change.save(update_fields=ADMISSION_FIELDS)
     if tripped:
-        _record_trip(change, now_at)
+        _record_trip(change, counts)
     return began
 
 
-def _why_it_stops(change: Change, now_at: RunCounts, now: datetime) -> str:
-    broken = next((budget for budget in budgets(change, now_at) if budget.broken), None)
+def _why_it_stops(change: Change, counts: RunCounts, now: datetime) -> str:
+    broken = next((budget for budget in budgets(change, counts) if budget.broken), None)
     if broken:
         return broken.sentence
     if change.approved_until is None or change.approved_until <= now:
@@ -68,75 +64,78 @@ def _why_it_stops(change: Change, now_at: RunCounts, now: datetime) -> str:
     return ""
 
 
-def _record_trip(change: Change, now_at: RunCounts) -> None:
+def _record_trip(change: Change, counts: RunCounts) -> None:
     record_on(
         change,
         "change.tripped",
         why=change.waits_for,
-        failed=now_at.whole.failed,
+        failed=counts.whole.failed,
         allowed=Policy.of(change.policy).failures_allowed,
-        not_started=now_at.whole.queued,
+        not_started=counts.whole.queued,
     )
 
 
-def _begin(change: Change, now_at: RunCounts, now: datetime) -> tuple[int, str]:
-    """Let machines of the open wave begin; return how many, and why no more where something beside the policy keeps them."""
+def _begin(change: Change, counts: RunCounts, now: datetime) -> tuple[int, str]:
+    """Let machines of the open wave begin; return how many, and why not more where something other than the policy keeps them."""
     policy = Policy.of(change.policy)
-    free = policy.max_in_flight - now_at.whole.in_flight
-    queued = now_at.wave(change.wave).queued
+    free = policy.max_in_flight - counts.whole.in_flight
+    queued = counts.wave(change.wave).queued
     if not queued:
         return 0, ""
-    if now_at.whole.inconclusive:
-        machines = count(now_at.whole.inconclusive, "machine is", "machines are")
+    if counts.whole.inconclusive:
+        machines = count(counts.whole.inconclusive, "machine is", "machines are")
         return 0, f"{machines} held with an inconclusive step. A person says whether it serves; then it goes on."
     if free <= 0:
-        held = now_at.whole.held
+        held = counts.whole.held
+        if held < counts.whole.in_flight:
+            return 0, ""
         who, it = count(held, "held machine takes", "held machines take"), "it" if held == 1 else "them"
-        stuck = held == now_at.whole.in_flight
-        return 0, f"{who} up every place in flight. Settle {it}, and the rest goes on." if stuck else ""
+        return 0, f"{who} up every place in flight. Settle {it}, and the rest goes on."
     if why := may_begin(change, now):
         return 0, why
     locked = MachineLock.objects.in_force(now).filter(instance=OuterRef("instance"))
     waiting = change.replacements.filter(~Exists(locked), state=State.QUEUED, wave__lte=change.wave)
-    rows = list(waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[: min(free, AT_ONCE)])
+    rows = list(
+        waiting.select_for_update(of=("self",), no_key=True).order_by("target__position")[: min(free, MOST_AT_ONCE)]
+    )
     if not rows:
         return 0, f"{count(queued, 'machine')} of {wave_name(policy, change.wave)} are locked by somebody of yours."
-    rows = _in_time(change, policy, rows)
+    rows = _whose_calls_the_quota_lets_go(change, policy, rows)
     move([(row, Move(State.PREPARING, "It is looked at.")) for row in rows], now)
     return len(rows), ""
 
 
-def _in_time(change: Change, policy: Policy, rows: list[Replacement]) -> list[Replacement]:
+def _whose_calls_the_quota_lets_go(change: Change, policy: Policy, rows: list[Replacement]) -> list[Replacement]:
     """Return those of `rows` whose calls the quota is likely to let go by the time that they have stopped.
 
-    The others would stand still for nothing. What is on its way before the call may fill the minutes until it is ready, and
-    one minute more.
+    The others would stand still for nothing. In each place as many machines may be on their way to the call as the quota
+    serves in the minutes until they are ready for it, and in one minute more.
     """
     seconds = usual_seconds(sorted({row.account_id for row in rows}))
     asked = {State.BEFORE: policy.before is not None, State.SNAPSHOTTING: change.snapshot_days is not None}
-    ahead = sum(
+    until_the_call = sum(
         seconds[state] for state in (State.BEFORE, State.STOPPING, State.SNAPSHOTTING) if asked.get(state, True)
     )
-    minutes = 1 + math.ceil(ahead / 60)
+    minutes = 1 + math.ceil(until_the_call / 60)
     before_the_call = Q(state__in=BEFORE_THE_LINE, first_sent_at=None)
     places = change.replacements.order_by().values_list("account_id", "region", "account__replace_quota")
     room = {
         (account, region): quota * minutes - waiting
         for account, region, quota, waiting in places.annotate(waiting=Count("pk", filter=before_the_call))
     }
-    begin = []
+    chosen = []
     for row in rows:
         place = (row.account_id, row.region)
         if room[place] > 0:
             room[place] -= 1
-            begin.append(row)
-    return begin
+            chosen.append(row)
+    return chosen
 
 
 def _end_stragglers(change: Change, now: datetime) -> None:
-    """After an abort: end what came back to the queue since then, out of the hands of a worker that did not know of it yet."""
-    late = change.replacements.select_for_update(of=("self",), no_key=True).filter(state=State.QUEUED)
-    rows = list(late.select_related("instance"))
+    """End the machines that came back to the queue after a person ended the change: their worker did not know of it yet."""
+    queued = change.replacements.select_for_update(of=("self",), no_key=True).filter(state=State.QUEUED)
+    rows = list(queued.select_related("instance"))
     note = "Ended by a person before anything was sent; the old system is intact."
     move([(row, ended(Outcome.CANCELLED, note)) for row in rows], now)
     record_all([machine_event(row, "instance.cancelled", why=note) for row in rows])
@@ -148,10 +147,10 @@ def close_if_ended(change: Change, now: datetime) -> bool:
         _end_stragglers(change, now)
     if change.replacements.exclude(state__in=FINAL).exists():
         return False
-    result = counts(change)
+    result = counts_of(change).whole
     change.state, change.finished_at = ChangeState.FINISHED, now
     change.waits_for, change.hold_until, change.holds_for_person = "", None, False
-    change.save(update_fields=[*SAVED, "finished_at"])
+    change.save(update_fields=[*ADMISSION_FIELDS, "finished_at"])
     change.targets.filter(open=True).update(open=False)
     destroy_password(change.secret, change=change, now=now)
     record_on(

@@ -1,4 +1,4 @@
-"""A claimed batch: rows of one account, region and state, with a fresh reading of each."""
+"""A batch: claimed rows of one account, region and state, with a fresh reading of each machine."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.conf import settings
 
 from fleet.audit.trail import event
 from fleet.cloud import CloudError, EcsClient, Retryability
-from fleet.engine.pace import began, look_after, usual
+from fleet.engine.pace import learnt_seconds, seconds_to_next_look, wait_began
 from fleet.engine.results import Wait
 from fleet.inventory.reading import Reading
 from fleet.lib.clock import Clock
@@ -19,7 +19,10 @@ LEASE_SECONDS: float = settings.LEASE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`deadline` is the end of the lease on this process's own monotonic clock: no wall clock can stretch it."""
+    """What a handler works on. `readings` are by the key of the instance.
+
+    `deadline` is the end of the lease by this process's own monotonic clock: no change of the time of day can stretch it.
+    """
 
     rows: list[Replacement]
     account: Account
@@ -34,16 +37,17 @@ class Batch:
         return self.readings[row.instance_id]
 
     def pace(self, row: Replacement, *, since: datetime | None = None) -> float:
-        """Return the seconds until the next look at this machine; `since`: when that began which is waited for."""
-        elapsed = (self.now - (since or began(row))).total_seconds()
-        return look_after(elapsed, usual(self.account.pk).get(row.state))
+        """Return the seconds until this machine is to be looked at again; `since` is when the wait began."""
+        elapsed = (self.now - (since or wait_began(row))).total_seconds()
+        return seconds_to_next_look(elapsed, learnt_seconds(self.account.pk).get(row.state))
 
     def lease_left(self) -> float:
+        """Return the seconds until another worker may claim these rows."""
         return self.deadline - time.monotonic()
 
 
 def machine_event(row: Replacement, action: str, *, request_id: str = "", **data: object) -> AuditEvent:
-    """Return an event about one machine of a change, by the program itself."""
+    """Return an event about one machine of a change, done by the program itself."""
     return event(
         action=action,
         subject=str(row.instance),
@@ -56,9 +60,9 @@ def machine_event(row: Replacement, action: str, *, request_id: str = "", **data
 
 
 def retry_after(error: CloudError, now: datetime) -> Wait | None:
-    """Return when to try again after this error, or None where the cloud said a definite no."""
+    """Return when to try again after this error, or None where the cloud has refused for good."""
     if error.retryability is Retryability.WAIT:
-        # Quotas are counted in fixed minutes: the next one begins anew.
+        # Quotas are counted in fixed minutes: the next minute has a fresh one.
         return Wait(
             60 - now.second + 1, f"The quota of the account is used up ({error.code}); it goes on in the next minute."
         )

@@ -1,6 +1,7 @@
-"""Claim and settle: all the SQL of the engine that needs locks.
+"""Claiming rows to work on, and writing down what came of them.
 
-A claim raises the lease number; a settle is guarded by it. Whoever was slower than its lease finds 0 rows and changes nothing.
+A claim raises the lease number of a row, and a result is written only while that number stands. So a worker that was slower
+than its lease changes nothing.
 """
 
 from dataclasses import dataclass
@@ -9,23 +10,25 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from fleet.audit.trail import event, record_all
+from fleet.audit.trail import record_all
 from fleet.engine import moves, pace
-from fleet.engine.batch import LEASE_SECONDS
+from fleet.engine.batch import LEASE_SECONDS, machine_event
 from fleet.engine.results import Move, Result, State
 from fleet.models import AuditEvent, Outcome, Replacement
 
 BATCH = 100
-# Rows that are due a moment later are looked at with those that are due: a batch costs the same, however full it is.
+# Rows that are due this much later are taken along: a batch costs the same, however full it is.
 TOGETHER = timedelta(seconds=0.5)
-MOST_UNCLEAR = 10  # half a second a reading, and five are left of the ten seconds that a reading may be old
-NOBODY_WORKED = timedelta(minutes=1)
-MOST_CLAIMS = 3  # a row that was claimed so often without a settle is poisoned: a person looks at it
+# Machines whose call was not answered are read one by one, half a second each: after ten of them the first reading is five
+# seconds old, and a call may leave on one of ten seconds at most.
+MOST_UNANSWERED = 10
+NOBODY_WORKED = timedelta(minutes=1)  # a row that was due this long ago was looked at by no worker
+MOST_CLAIMS = 3  # a row that was claimed this often without a result is held: a person looks at it
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Where the most urgent work is."""
+    """Rows that can be worked on together: of one account and region, in one state."""
 
     account_id: int
     region: str
@@ -33,7 +36,7 @@ class Group:
 
 
 def next_groups(now: datetime, most: int = 8) -> list[Group]:
-    """Return where rows are due, the longest waiting first."""
+    """Return the groups that have rows due, the longest waiting first."""
     rows = (
         Replacement.objects.filter(due_at__lte=now)
         .order_by("due_at", "pk")
@@ -43,9 +46,9 @@ def next_groups(now: datetime, most: int = 8) -> list[Group]:
 
 
 def claim(group: Group, now: datetime) -> list[Replacement]:
-    """Take up to 100 due rows of a group, and write down that they are taken.
+    """Claim up to 100 due rows of a group, and return them with what belongs to them.
 
-    A row that was claimed before and never settled is taken alone, so that one poisoned row does not hold a hundred.
+    A row that was claimed before and came to no result is claimed alone, so that one bad row does not hold up a hundred.
     """
     with transaction.atomic():
         due = (
@@ -54,7 +57,7 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
             .order_by("due_at", "pk")
         )
         rows = list(due.filter(claims=0, due_at__lte=now + TOGETHER)[:BATCH]) or list(due.filter(due_at__lte=now)[:1])
-        rows = _as_many_as_are_read_in_time(rows)
+        rows = _with_few_unanswered(rows)
         pks = [row.pk for row in rows]
         until = now + timedelta(seconds=LEASE_SECONDS)
         Replacement.objects.filter(pk__in=pks).update(
@@ -66,28 +69,28 @@ def claim(group: Group, now: datetime) -> list[Replacement]:
         due_at = {row.pk: row.due_at for row in rows}
         found = list(claimed.select_related("target", "change", "change__secret", "instance", "account"))
         for row in found:
-            # The lease of one that died over it passed unseen.
-            nobody = timedelta(seconds=LEASE_SECONDS) if row.claims > 1 else timedelta()
-            row.late = now - (due_at[row.pk] or now) + nobody
+            # Where an earlier worker died over it, its lease passed as well, and nobody looked.
+            unseen = timedelta(seconds=LEASE_SECONDS) if row.claims > 1 else timedelta()
+            row.late = now - (due_at[row.pk] or now) + unseen
         return found
 
 
-def _as_many_as_are_read_in_time(rows: list[Replacement]) -> list[Replacement]:
-    """Leave out unanswered ones beyond the first few: each takes a reading of its own, and none may be too old to act on."""
-    unclear = [row.pk for row in rows if row.state == State.REPLACING and row.first_sent_at and not row.new_disk_id]
-    later = set(unclear[MOST_UNCLEAR:])
+def _with_few_unanswered(rows: list[Replacement]) -> list[Replacement]:
+    """Leave out rows with an unanswered call beyond the first few, so that no reading of the batch is too old to act on."""
+    unanswered = [row.pk for row in rows if row.state == State.REPLACING and row.first_sent_at and not row.new_disk_id]
+    later = set(unanswered[MOST_UNANSWERED:])
     return [row for row in rows if row.pk not in later]
 
 
 def _give_back_lost_time(rows: list[Replacement], now: datetime) -> None:
-    """Move the deadlines of rows that nobody looked at in time: what no worker did is not the machine's fault."""
+    """Move the deadlines of rows that no worker looked at in time: that is not the machine's fault."""
     for row in rows:
         if row.due_at and row.deadline_at and now - row.due_at > NOBODY_WORKED:
             Replacement.objects.filter(pk=row.pk).update(deadline_at=row.deadline_at + (now - row.due_at))
 
 
 def postpone_unsent(group: Group, *, until: datetime, now: datetime) -> None:
-    """Let the machines of a group that wait to be sent wait until `until`, without a look at them: the quota is used up."""
+    """Let the rows of a group whose call was not sent wait until `until`, without looking at them: the quota is used up."""
     Replacement.objects.filter(
         account=group.account_id,
         region=group.region,
@@ -103,9 +106,9 @@ def postpone_unsent(group: Group, *, until: datetime, now: datetime) -> None:
 
 @transaction.atomic
 def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -> set[int]:
-    """Write down what came of a claimed batch; return the changes of which a machine moved, or was sent.
+    """Write down what came of a claimed batch; return the ids of the changes of which a machine moved or has its new disk.
 
-    Transition and audit events are in the same transaction as the move. A row that was overtaken is left as it is.
+    Moves and their audit events are written in one transaction. A row that was overtaken is left as it is.
     """
     written = moves.settle_claimed(((row, results[row.pk]) for row in rows), now)
     touched: set[int] = set()
@@ -120,33 +123,20 @@ def settle(rows: list[Replacement], results: dict[int, Result], now: datetime) -
             touched.add(row.change_id)
             events += _events_of_move(row, result)
         elif "new_disk_id" in result.fields:
-            touched.add(row.change_id)  # it is past the line: another one may come up to it
+            touched.add(row.change_id)  # one fewer waits for its call: another machine may begin
     pace.learn(rows, results, now)
     record_all(events)
     return touched
 
 
 def _events_of_move(row: Replacement, result: Move) -> list[AuditEvent]:
-    """Return the event of an end or a hold, unless the handler told it itself."""
+    """Return the event of an end or a hold, unless the handler has told of it itself."""
     outcome = result.fields.get("outcome", row.outcome)
     by_state = {State.HELD: "instance.held", State.FAILED: "instance.failed", State.CANCELLED: "instance.skipped"}
     action = by_state.get(result.to)
     if result.to is State.CANCELLED and outcome == Outcome.CANCELLED:
         action = "instance.cancelled"
-    if action is None or any(told.action == action for told in result.events):
+    if action is None or any(each.action == action for each in result.events):
         return []
-    data = {
-        "why": result.note,
-        "code": result.fields.get("error_code", ""),
-        "outcome": outcome,
-    }
-    return [
-        event(
-            action=action,
-            subject=str(row.instance),
-            change=row.change_id,
-            instance=row.instance_id,
-            account=row.account_id,
-            data=data,
-        )
-    ]
+    code = result.fields.get("error_code", "")
+    return [machine_event(row, action, why=result.note, code=code, outcome=outcome)]

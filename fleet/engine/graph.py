@@ -1,6 +1,6 @@
-"""The graph of a replacement: what each automatic state makes true, for how long it may try, and where it may go.
+"""The states of a replacement as one graph: what each of them makes true, for how long it may try, and where it leads.
 
-Checked when it is imported: a mistake here stops the program before it touches a machine.
+The graph is checked when it is imported: a mistake in it stops the program before it touches a machine.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,17 @@ from fleet.engine.route import BEFORE_THE_LINE, step_of
 from fleet.engine.steps.handling import after, before
 from fleet.guards.policy import Policy
 from fleet.models import Outcome, Replacement
+from fleet.models.replacements import ENDED
 
 Handler = Callable[[Batch], dict[int, Result]]
 
 
 @dataclass(frozen=True, slots=True)
 class StateRule:
-    """An automatic state. `overdue` says what becomes of a row whose `deadline` has passed, `to` where it may lead.
+    """A state that the engine works on. `overdue` says what becomes of a row whose `deadline` has passed, `to` where it may lead.
 
-    `closed_until` says of an account and region, at a moment, until when a look at rows whose call has not been sent helps
-    nobody; None where looking helps.
+    `closed_until`, asked with an account, a region and the present, returns until when no call can leave there, so that rows
+    whose call was not sent need not be looked at; None where they need.
     """
 
     handler: Handler
@@ -43,7 +44,7 @@ class StateRule:
 def _before_the_line(
     handler: Handler, deadline: timedelta, overdue: Callable[[Replacement], Move], *to: State
 ) -> StateRule:
-    """Return a state from which a machine can still go back to what it was, and to the queue."""
+    """Return the rule of a state from which a machine can still go back to what it was, and to the queue."""
 
     def handle(batch: Batch) -> dict[int, Result]:
         back = [row for row in batch.rows if row.returning]
@@ -55,11 +56,11 @@ def _before_the_line(
                 results[row.pk] = held_if_stopped_too_often(row, found[row.pk])
         return results
 
-    def late(row: Replacement) -> Move:
+    def overdue_or_returning(row: Replacement) -> Move:
         return returning.overdue(row) if row.returning else overdue(row)
 
     ways_out = {State.QUEUED, State.STARTING, State.FAILED, State.CANCELLED, State.HELD}
-    return StateRule(handle, deadline, late, frozenset({*to, *ways_out}))
+    return StateRule(handle, deadline, overdue_or_returning, frozenset({*to, *ways_out}))
 
 
 def _untouched(note: str, code: str = "") -> Callable[[Replacement], Move]:
@@ -67,7 +68,7 @@ def _untouched(note: str, code: str = "") -> Callable[[Replacement], Move]:
 
 
 def _not_stopped(row: Replacement) -> Move:
-    # It may still stop: then it is started again.
+    # It may still stop later; the next state waits for that and starts it again.
     note = "It did not stop in time. The old system is intact."
     return end_and_start_again(row, Outcome.FAILED_UNTOUCHED, note, code="IncorrectInstanceStatus")
 
@@ -170,11 +171,11 @@ GRAPH: dict[State, StateRule] = {
 }
 
 BY_PERSONS = frozenset({State.QUEUED, State.HELD})
-FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+FINAL = frozenset(ENDED)
 
 
 def check(graph: dict[State, StateRule]) -> None:
-    """Raise ValueError unless every state is automatic, a person's or final, and every one can be reached and left."""
+    """Raise ValueError unless every state is the engine's, a person's or final, and each can be reached and left."""
     if set(graph) | BY_PERSONS | FINAL != set(State) or set(graph) & (BY_PERSONS | FINAL):
         raise ValueError("Each state is automatic, a person's, or final; exactly one of these")
     reached, edge = {State.PREPARING}, {State.PREPARING}
@@ -183,15 +184,15 @@ def check(graph: dict[State, StateRule]) -> None:
         reached |= edge
     if missing := set(State) - reached:
         raise ValueError(f"Never reached: {sorted(missing)}")
-    for state, step in graph.items():
-        if State.HELD not in step.to or step.deadline <= timedelta(0):
+    for state, rule in graph.items():
+        if State.HELD not in rule.to or rule.deadline <= timedelta(0):
             raise ValueError(f"{state} needs a way to a person and a deadline")
-        if (State.QUEUED in step.to) != (state in BEFORE_THE_LINE):
+        if (State.QUEUED in rule.to) != (state in BEFORE_THE_LINE):
             raise ValueError(f"{state} leads back to the queue if, and only if, it is before the line of no return")
 
 
 def time_for(row: Replacement, state: State) -> timedelta:
-    """Return how long this machine may be in an automatic state: what the policy asks for comes on top."""
+    """Return how long this machine may be in a state of the graph: the state's own time and what the policy adds."""
     policy = Policy.of(row.change.policy)
     longer = timedelta(0)
     if state in (State.BEFORE, State.AFTER) and (step := step_of(row, state)):

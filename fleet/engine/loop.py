@@ -1,6 +1,7 @@
-"""The loop: claim, read, handle, settle, attend; again. Exposed as `fleet.worker.tick` and as `manage.py runner`.
+"""The loop: claim rows, read their machines, let the handler of their state act, write the results, look after the changes.
 
-Any number of loops, on any number of machines, do no harm to one another.
+Then again. It runs as `fleet.worker.tick` and as `manage.py runner`; any number of loops, on any number of computers, do no harm
+to one another.
 """
 
 import logging
@@ -23,19 +24,19 @@ from fleet.lib.clock import Clock
 from fleet.models import Change, ChangeState, Replacement
 
 logger = logging.getLogger(__name__)
-# Changes whose canary has ended, and whose rest begins by itself at a time.
-HOLDING = Change.objects.filter(state=ChangeState.RUNNING, hold_until__isnull=False)
+# Changes whose canary has ended and whose other machines begin by themselves at a set time.
+HELD_BY_TIMER = Change.objects.filter(state=ChangeState.RUNNING, hold_until__isnull=False)
 
 
 def step(clock: Clock, *, until: float = float("inf")) -> int:
-    """Do all that is due now, once: return how many machines were looked at.
+    """Do once all that is due now; return how many machines were looked at.
 
-    Machines that move on are handled in their next state at once, on the same reading. After `until`, in seconds of the
-    monotonic clock, no further batch is begun.
+    Machines that move on are handled in their next state at once, on the same reading. No batch is begun after `until`, in
+    seconds of the monotonic clock.
     """
     looked_at = 0
     readings = Readings()
-    for change_id in HOLDING.filter(hold_until__lte=clock.now()).values_list("pk", flat=True):
+    for change_id in HELD_BY_TIMER.filter(hold_until__lte=clock.now()).values_list("pk", flat=True):
         look_after_change(change_id, clock.now())
     groups = deque(claims.next_groups(clock.now()))
     while groups and time.monotonic() < until:
@@ -43,7 +44,7 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
         closed_until = GRAPH[State(group.state)].closed_until
         if closed_until and (opens := closed_until(group.account_id, group.region, clock.now())):
             claims.postpone_unsent(group, until=opens, now=clock.now())
-        # Before the claim: a lease in the database never ends before we think that it does.
+        # Taken before the claim, so that by our clock the lease never ends later than it does in the database.
         deadline = time.monotonic() + LEASE_SECONDS
         rows = claims.claim(group, clock.now())
         if not rows:
@@ -59,7 +60,7 @@ def step(clock: Clock, *, until: float = float("inf")) -> int:
 
 
 def look_after_all_changes(clock: Clock) -> None:
-    """Look after every running change: the second way in, should a settle have died before it attended."""
+    """Look after every change that is under way, also those whose worker died after it wrote a result."""
     for change_id in Change.objects.under_way().values_list("pk", flat=True):
         look_after_change(change_id, clock.now())
 
@@ -77,15 +78,15 @@ def run(clock: Clock, seconds: float, *, sleep: Callable[[float], None] = time.s
         wait = next_due_in(clock)
         if wait is None or time.monotonic() + wait >= end:
             break
-        # Never long: another process may make something due at any moment.
+        # Not for long: another process may make something due at any moment.
         sleep(min(max(wait, 0.05), 1.0))
     return looked_at
 
 
 def next_due_in(clock: Clock) -> float | None:
-    """Return the seconds until something is due, or None where nothing is the engine's business."""
+    """Return the seconds until something is due, or None where the engine has nothing to do."""
     rows = Replacement.objects.filter(due_at__isnull=False).aggregate(first=Min("due_at"))["first"]
-    holds = HOLDING.aggregate(first=Min("hold_until"))["first"]
+    holds = HELD_BY_TIMER.aggregate(first=Min("hold_until"))["first"]
     due = min((moment for moment in (rows, holds) if moment), default=None)
     return None if due is None else max(0.0, (due - clock.now()) / timedelta(seconds=1))
 
@@ -124,7 +125,7 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
         result = retry_after(error, now) or refused
         results |= {row.pk: result for row in rest}
     except Exception:
-        # A mistake of ours must not stop the loop. Nothing is settled: when the lease is over the rows are claimed one by one,
-        # so that one poisoned row does not hold the others, and after the third time a person sees it.
+        # A mistake of ours must not stop the loop. No result is written: when the lease is over the rows are claimed one by one,
+        # so that one bad row does not hold up the others, and after the third time a person sees it.
         logger.exception("Handling %d rows in state %s failed", len(rest), rest[0].state)
     return results

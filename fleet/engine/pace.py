@@ -1,4 +1,4 @@
-"""The pace of looking: how long each state usually takes is learnt from what was seen, so that a look comes when it can help."""
+"""When to look at a machine again: each account's usual time in each state is learnt from what was seen."""
 
 import time
 from collections import defaultdict
@@ -24,18 +24,22 @@ LEARNT = frozenset(
     }
 )
 KNOWN_FOR = 10.0  # seconds that a process keeps what it has read of the table
-# The look that is to find it done comes a little before the usual end, and one at half of it: what is learnt can then also
-# become shorter. Without the first a long day at the provider would be waited for on every later one.
+# One look comes at half of the usual time and one a little before its end, so that what is learnt can also become shorter:
+# else the times of a slow day at the provider would be waited for ever after.
 EARLY = 0.98
 HALF = 0.5
-WORTH_HALVING = 5.0  # seconds: of what is shorter, a look at half time is not worth its call
-SHORTER = 0.85  # of the time after which a look found it done that was the first to expect so: it may have been done long before
+WORTH_HALVING = 5.0  # seconds: where the usual time is shorter, a look at half of it is not worth its call
+# A machine that is found done at the look that expected it was probably done earlier: so much of the time counts.
+SHORTER = 0.85
 
 _known: dict[int, tuple[float, dict[str, float]]] = {}
 
 
-def usual(account_id: int) -> Mapping[str, float]:
-    """Return the seconds that each learnt state usually takes in an account: one query every ten seconds a process."""
+def learnt_seconds(account_id: int) -> Mapping[str, float]:
+    """Return the seconds that states usually take in an account, as far as they are learnt.
+
+    At most one query in ten seconds for each process and account.
+    """
     read_at, seconds = _known.get(account_id, (float("-inf"), {}))
     if time.monotonic() - read_at > KNOWN_FOR:
         rows = StepTiming.objects.filter(account=account_id)
@@ -45,12 +49,12 @@ def usual(account_id: int) -> Mapping[str, float]:
 
 
 def forget() -> None:
-    """Read the table anew at the next look: for whoever changes databases under a process."""
+    """Read the table again the next time: for tests that exchange the database under a process."""
     _known.clear()
 
 
-def began(row: Replacement) -> datetime:
-    """Return when that began which the present state waits for: the asking, the sending, else the coming into the state."""
+def wait_began(row: Replacement) -> datetime:
+    """Return when the wait began: when we asked or sent, else when the state was entered."""
     if row.state in (State.STOPPING, State.STARTING):
         return row.asked_at or row.entered_at
     if row.state in (State.BEFORE, State.AFTER):
@@ -60,42 +64,42 @@ def began(row: Replacement) -> datetime:
     return row.entered_at
 
 
-def look_after(elapsed: float, usually: float | None) -> float:
-    """Return the seconds until the next look, `elapsed` seconds after what is waited for began.
+def seconds_to_next_look(elapsed: float, usual: float | None) -> float:
+    """Return the seconds until the next look, `elapsed` seconds after the wait began; `usual` is how long it usually takes.
 
-    Where the usual time is known: at half of it, just before it is over, then a twentieth of it apart. Else soon at first, then
-    a quarter of the time that it has taken. Never under one second after a look that came too early, never over ten.
+    Where that is known: at half of it, just before its end, then a twentieth of it apart. Else soon at first, then after a
+    quarter of the time that has passed. After a look that came too early never less than one second, and never more than ten.
     """
-    if usually is None:
+    if usual is None:
         return min(10.0, max(1.0, elapsed / 4))
-    if usually >= WORTH_HALVING and elapsed < HALF * usually - 0.2:
-        return HALF * usually - elapsed
-    if elapsed < EARLY * usually - 0.2:
-        return EARLY * usually - elapsed
-    return min(10.0, max(1.0, usually / 20, (elapsed - usually) / 4))
+    if usual >= WORTH_HALVING and elapsed < HALF * usual - 0.2:
+        return HALF * usual - elapsed
+    if elapsed < EARLY * usual - 0.2:
+        return EARLY * usual - elapsed
+    return min(10.0, max(1.0, usual / 20, (elapsed - usual) / 4))
 
 
 def learn(rows: Iterable[Replacement], results: Mapping[int, Result], now: datetime) -> None:
-    """Take what these machines took, where they went on as they should, into the moving mean of their state and account."""
+    """Add to the moving means how long these machines were in their states, where they went on as they should."""
     taken: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in rows:
         result = results[row.pk]
         if isinstance(result, Move) and row.state in LEARNT and _went_on(State(row.state), result.to):
-            elapsed = (now - began(row)).total_seconds()
-            sample = _sample(elapsed, row.late.total_seconds(), usual(row.account_id).get(row.state))
+            elapsed = (now - wait_began(row)).total_seconds()
+            sample = _sample(elapsed, row.late.total_seconds(), learnt_seconds(row.account_id).get(row.state))
             if sample is not None:
                 taken[row.account_id, row.state].append(sample)
     for (account, state), seconds in sorted(taken.items()):
         _add(account, state, sum(seconds) / len(seconds), max(seconds), len(seconds))
 
 
-def _sample(elapsed: float, late: float, usually: float | None) -> float | None:
-    """Return what a machine that was found done `elapsed` seconds after the beginning tells of its state; None for nothing.
+def _sample(elapsed: float, late: float, usual: float | None) -> float | None:
+    """Return the seconds to learn from a machine that was found done after `elapsed` seconds; None where there are none.
 
-    It was done at some moment since the look before, and that look was planned for when it would be worth it. A look that
-    came late tells nothing but that it may be shorter: that nobody worked for an hour is no pace of the cloud's.
+    A machine found done at a look that expected it was probably done earlier; count 85 % of the time. A look that came `late`
+    teaches nothing longer: that no worker ran for an hour says nothing about the cloud.
     """
-    if usually is not None and elapsed <= usually:
+    if usual is not None and elapsed <= usual:
         return SHORTER * elapsed
     return elapsed if late <= max(2.0, elapsed / 10) else None
 
@@ -105,9 +109,9 @@ def _went_on(state: State, to: State) -> bool:
 
 
 def _add(account: int, state: str, mean: float, longest: float, machines: int) -> None:
-    """Move the mean by the share of the new machines, at least a tenth and at most a half of the way.
+    """Move the mean towards that of the new machines: by their share, but at least a tenth and at most half of the way.
 
-    Machines that were done at half time move it the whole way.
+    Machines that were done at half of the usual time replace it.
     """
     with connection.cursor() as cursor:
         cursor.execute(

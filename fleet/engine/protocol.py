@@ -1,5 +1,7 @@
-"""The replacement protocol as pure decisions: what follows from what is on record and what is seen. Nothing here reads,
-waits or sends; `handlers_replacing` and `sending` do, and `tests/protocol` checks these functions against every schedule.
+"""The replacement protocol as pure decisions: what follows from what is on record and what is seen.
+
+Nothing here reads, waits or sends; `handlers/replacing`, `sending` and `answers` do. `tests/engine/protocol` checks these
+functions against every order in which things can happen.
 
 Five safeguards hold it up. The **reading**: no call leaves before the approved disk was seen, at most ten seconds earlier.
 The **token**: every sending of one replacement is the same call to the provider. The **intent**: token and time of the first
@@ -16,8 +18,8 @@ from enum import Enum, auto
 RESEND_WINDOW = 600.0
 READING_LASTS = 10.0
 LEASE_RESERVE = 5.0  # beyond the call's own timeout
-# How far our clock and the provider's may stand apart. The reading just before the intent still showed the approved disk, so
-# that nothing older than that can be mistaken for ours.
+# How far our clock and the provider's may differ. The reading just before the intent still showed the approved disk, so that
+# no older disk can be mistaken for ours.
 CLOCKS_APART = 60.0
 
 
@@ -25,7 +27,7 @@ CLOCKS_APART = 60.0
 class Record:
     """What is on record about one replacement; sizes are GiB.
 
-    `size` None is the provider's default. `sent_ago` is the age of the committed intent; None says that no call of ours
+    `size` None is the provider's default. `sent_ago` is the age of the committed intent; None means that no call of ours
     was carried out, and none is on its way. `new_disk` is the disk that the cloud's answer named, or that was adopted.
     """
 
@@ -56,14 +58,14 @@ class Seen:
 
 
 class NextStep(Enum):
-    """What to do next about a machine in the state *replacing*."""
+    """What to do next with a machine in the state *replacing*."""
 
     SEND = auto()  # the call may leave: the first one, or the same once more with the same token
     STOP = auto()  # nothing was sent, and it runs
-    SKIP = auto()  # nothing was sent, and it is not what was approved
+    SKIP = auto()  # nothing was sent, and the machine is not as it was approved
     WAIT_SNAPSHOT = auto()
-    WAIT_RUNNING = auto()  # it runs while a call may still be carried out: only looked at
-    WAIT_SHOWN = auto()  # the old disk, or none, shows while a new one is to come
+    WAIT_RUNNING = auto()  # it runs while a call may still be carried out: it is read again, and nothing is asked of it
+    WAIT_SHOWN = auto()  # the old disk, or none, is shown while a new one is to come
     WAIT_READY = auto()  # our disk is there and not yet in use
     ADOPT = auto()  # the answer was lost, and the disk fits our call
     RESTORE = auto()  # our disk is in use
@@ -75,7 +77,7 @@ class NextStep(Enum):
 
 
 def decide(record: Record, seen: Seen) -> NextStep:
-    """Say what follows. SEND only where the approved disk shows, on a stopped machine, and no answer is on record."""
+    """Return what follows: SEND only where the approved disk is shown, on a stopped machine, and no answer is on record."""
     if not seen.exists:
         return NextStep.HOLD_GONE
     if record.new_disk:
@@ -98,7 +100,10 @@ def _answered(record: Record, seen: Seen) -> NextStep:
 
 
 def _unanswered(record: Record, seen: Seen, sent_ago: float) -> NextStep:
-    """A call left and may have been carried out, or may still be: never SKIP, never STOP, nothing that says *untouched*."""
+    """Return what follows after a call that may have been carried out, or may still be.
+
+    Never SKIP and never STOP: nothing that takes the machine for untouched.
+    """
     if seen.disk not in ("", record.approved_disk):
         return NextStep.ADOPT if _fits(record, seen, sent_ago) else NextStep.HOLD_NOT_OURS
     if seen.disk and seen.disk_size != record.approved_size:
@@ -123,35 +128,37 @@ def _fits(record: Record, seen: Seen, sent_ago: float) -> bool:
 
 
 def may_leave(*, reading_age: float, lease_left: float, call_timeout: float) -> bool:
-    """Say, at the last moment, whether the call may leave: on a fresh reading, and answered before the lease ends."""
+    """Say, at the last moment, whether the call may leave: on a fresh reading, with time for an answer before the lease ends."""
     return reading_age <= READING_LASTS and lease_left >= call_timeout + LEASE_RESERVE
 
 
 class Answer(Enum):
     """What came of a call that was intended."""
 
-    DISK = auto()  # accepted: the new disk's id
+    DISK = auto()  # accepted; the answer names the new disk
     UNCLEAR = auto()  # no answer, or one that does not tell whether the work was done
-    NOT_SENT = auto()  # it did not leave this process, and may at the next look
-    CANNOT_SEND = auto()  # it did not leave this process, and never will without a person
+    NOT_SENT = auto()  # it did not leave this process; it may at the next look
+    CANNOT_SEND = auto()  # it did not leave this process, and cannot without a person
     THROTTLED = auto()  # not accepted: too many calls
     NOT_NOW = auto()  # not accepted: a snapshot of the disk is being made
-    NOT_STOPPED = auto()  # not accepted: the machine runs
-    REFUSED = auto()  # not accepted, and the same call will not fare better
+    NOT_STOPPED = auto()  # not accepted: the machine is not stopped
+    REFUSED = auto()  # not accepted, and the same call would be refused again
     TOKEN_TAKEN = auto()  # this token was used for another request
 
 
 class After(Enum):
+    """What to do after an answer."""
+
     RECORD = auto()  # put the new disk's id on record
     LOOK_AGAIN = auto()
-    STOP = auto()
-    END = auto()  # as untouched
-    HOLD = auto()
+    STOP = auto()  # stop the machine once more
+    END = auto()  # as failed, with the old system intact
+    HOLD = auto()  # for a person
 
 
 @dataclass(frozen=True, slots=True)
 class AfterAnswer:
-    """What follows from an answer, and whether the intent stays on record."""
+    """What to do after an answer, and whether the intent stays on record."""
 
     then: After
     intent_stands: bool = True
@@ -168,10 +175,10 @@ _NOTHING_DONE = {
 
 
 def judge(answer: Answer, *, first: bool) -> AfterAnswer:
-    """Say what follows from the answer; `first`: no intent was on record before the one of this call.
+    """Return what follows from an answer; `first`: no intent was on record before the one of this call.
 
-    An intent is taken back only where its call was the first and certainly did nothing. Later ones prove nothing about
-    the earlier: what was sent before may still be carried out, and a refusal now goes to a person.
+    An intent is taken back only where its call was the first and certainly did nothing. The answer to a later call proves
+    nothing about an earlier one, which may still be carried out: a refusal then goes to a person.
     """
     if answer is Answer.DISK:
         return AfterAnswer(After.RECORD)

@@ -1,7 +1,8 @@
 """Recognising a restored database.
 
-A database that came back from a backup has forgotten calls that were made since: whatever its rows say was not sent may have
-been sent. PostgreSQL tells: its system identifier, or its timeline, is another one. Every live replacement is then held.
+A database that came back from a backup has forgotten the calls that were made since then: what its rows say was not sent may
+have been sent. PostgreSQL tells the two apart by its system identifier and its timeline. Every machine that is being worked on
+is then held for a person.
 """
 
 from datetime import datetime
@@ -17,7 +18,7 @@ from fleet.models import Installation, Replacement
 
 
 def recognise(now: datetime) -> int:
-    """Compare this database with the one that we knew; hold every live replacement if it was restored. Return how many."""
+    """Compare this database with the one that we knew; if it was restored, hold every live replacement. Return how many."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT system_identifier::text, timeline_id FROM pg_control_system(), pg_control_checkpoint()")
         identifier, timeline = cursor.fetchone()

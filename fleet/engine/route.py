@@ -1,4 +1,4 @@
-"""The way of one machine through the states: which of the optional ones it passes, and where the line of no return lies."""
+"""The way of one machine through the states: which optional ones it passes, and where the line of no return is."""
 
 from django.db.models import Q
 
@@ -6,22 +6,11 @@ from fleet.engine.codes import RESTORED
 from fleet.engine.results import State
 from fleet.guards.policy import Policy, PolicyStep
 from fleet.models import Replacement
+from fleet.models.replacements import LIVE
 
-ORDER = (
-    State.PREPARING,
-    State.IMAGING,
-    State.BEFORE,
-    State.STOPPING,
-    State.SNAPSHOTTING,
-    State.REPLACING,
-    State.RESTORING,
-    State.STARTING,
-    State.VERIFYING,
-    State.AFTER,
-    State.DONE,
-)
+ORDER = (*LIVE, State.DONE)
 BEFORE_THE_LINE = frozenset(ORDER[: ORDER.index(State.REPLACING) + 1])
-# These rows can still go back: their disk is the old one, and no call of ours is on its way.
+# These machines can still go back to what they were: their disk is the old one, and no call of ours is on its way.
 NOTHING_SENT = Q(first_sent_at=None, new_disk_id="") & ~Q(error_code=RESTORED)
 
 
@@ -31,9 +20,9 @@ def onward(row: Replacement, state: State) -> State:
 
 
 def step_of(row: Replacement, state: State) -> PolicyStep | None:
-    """Return what is asked of this machine in BEFORE or AFTER, None where nothing is.
+    """Return the policy's step for this machine in BEFORE or AFTER, or None where there is none.
 
-    A command runs on the machine itself: one that was stopped and stays stopped is asked nothing.
+    A command runs on the machine itself: on one that was stopped before, and so stays stopped, none is run.
     """
     policy = Policy.of(row.change.policy)
     step = policy.before if state is State.BEFORE else policy.after
@@ -42,9 +31,9 @@ def step_of(row: Replacement, state: State) -> PolicyStep | None:
 
 def before_the_line(row: Replacement) -> bool:
     """Say whether nothing was sent for this machine, so that it can go back to what it was."""
-    place = row.held_from if row.state == State.HELD else row.state
+    state = row.held_from if row.state == State.HELD else row.state
     sent = row.first_sent_at or row.new_disk_id or row.error_code == RESTORED
-    return place in BEFORE_THE_LINE and not sent
+    return state in BEFORE_THE_LINE and not sent
 
 
 def _passes(row: Replacement, state: State) -> bool:

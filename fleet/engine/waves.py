@@ -17,8 +17,10 @@ from fleet.models.replacements import FAILURES, SUCCESSES
 
 @dataclass(slots=True)
 class Counts:
-    """Machines by what became of them. A held one counts as failed and as in flight until a person has settled it; one whose
-    step was inconclusive is held too, and counts as in flight alone. `failed_lately` failed since the open wave was opened.
+    """Numbers of machines by what became of them.
+
+    A held machine counts as failed and as in flight until a person has decided about it. One whose step was inconclusive is
+    held too, but counts as in flight alone. `failed_lately` counts those that failed since the open wave was opened.
     """
 
     total: int = 0
@@ -43,7 +45,7 @@ class Counts:
 
 @dataclass(slots=True)
 class WaveCount(Counts):
-    """The machines of one wave; number 0 is the canary where the policy has one."""
+    """The numbers of one wave; wave 0 is the canary where the policy has one."""
 
     number: int = 0
 
@@ -54,7 +56,7 @@ class WaveCount(Counts):
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """A change by its waves, in order, and as a whole."""
+    """The numbers of a change, by wave in order and as a whole."""
 
     waves: list[WaveCount]
     whole: Counts
@@ -65,10 +67,13 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may go wrong before the change stops by itself: more than `allowed` stops it; None never does."""
+    """How many machines may fail, or be skipped, before the change stops by itself; `allowed` None: any number.
 
-    name: str  # whole, wave, canary or skips
-    where: str  # a name for people where it is not the whole
+    `name` is whole, wave, canary or skips; `where` is its name for people, empty for the whole.
+    """
+
+    name: str
+    where: str
     used: int
     allowed: int | None
 
@@ -78,7 +83,7 @@ class Budget:
 
     @property
     def sentence(self) -> str:
-        """Say how far it is used up."""
+        """Say in words how much of it is used."""
         where = f" in {self.where}" if self.where else ""
         if self.name == "skips":
             what, may = count(self.used, "machine was skipped", "machines were skipped"), "may be"
@@ -89,7 +94,7 @@ class Budget:
 
 
 def waves_of(policy: Policy, targets: Sequence[Target]) -> list[int]:
-    """Return the wave of each of these targets, which are in their order and have their instances."""
+    """Return the number of the wave of each of these targets. They are in order, with their instances loaded."""
     domains = [str(target.instance.tags.get(policy.spread_tag, "")) if policy.spread_tag else "" for target in targets]
     number_of = [0] * len(targets)
     for number, places in enumerate(policy.waves(domains)):
@@ -100,53 +105,53 @@ def waves_of(policy: Policy, targets: Sequence[Target]) -> list[int]:
 
 def counts_of(change: Change) -> RunCounts:
     """Count the machines of a change by wave, in one query whose answer does not grow with their number."""
-    unclear = Q(state=State.HELD, error_code=INCONCLUSIVE)
+    inconclusive = Q(state=State.HELD, error_code=INCONCLUSIVE)
     lately = Q(entered_at__gt=change.wave_opened_at) if change.wave_opened_at else Q()
     rows = (
         change.replacements.order_by()
         .values_list("wave", "state", "outcome")
         .annotate(
             machines=Count("pk"),
-            lately=Count("pk", filter=lately & ~unclear),
-            unclear=Count("pk", filter=unclear),
+            lately=Count("pk", filter=lately & ~inconclusive),
+            inconclusive=Count("pk", filter=inconclusive),
         )
     )
     waves: dict[int, WaveCount] = {}
-    for number, state, outcome, machines, late, inconclusive in rows:
+    for number, state, outcome, machines, of_late, without_verdict in rows:
         wave = waves.setdefault(number, WaveCount(number=number))
-        wave.add(_counted(state, outcome, machines, late, inconclusive))
+        wave.add(_counted(state, outcome, machines, of_late, without_verdict))
     whole = Counts()
     for wave in waves.values():
         whole.add(wave)
     return RunCounts(sorted(waves.values(), key=lambda wave: wave.number), whole)
 
 
-def _counted(state: str, outcome: str, machines: int, late: int, unclear: int) -> Counts:
+def _counted(state: str, outcome: str, machines: int, of_late: int, without_verdict: int) -> Counts:
     held = machines if state == State.HELD else 0
     final = state in FINAL
-    failed = machines if final and outcome in FAILURES else held - unclear
+    failed = machines if final and outcome in FAILURES else held - without_verdict
     return Counts(
         total=machines,
         queued=machines if state == State.QUEUED else 0,
         in_flight=machines if state in GRAPH or held else 0,
         held=held,
-        inconclusive=unclear,
+        inconclusive=without_verdict,
         failed=failed,
-        failed_lately=min(late, failed),
+        failed_lately=min(of_late, failed),
         skipped=machines if final and outcome == Outcome.SKIPPED_DRIFT else 0,
         cancelled=machines if final and outcome == Outcome.CANCELLED else 0,
         done=machines if final and outcome in SUCCESSES else 0,
     )
 
 
-def budgets(change: Change, now_at: RunCounts) -> list[Budget]:
-    """Return the budgets that count now: of the whole, of the open wave, and of skips."""
+def budgets(change: Change, counts: RunCounts) -> list[Budget]:
+    """Return the budgets that apply now: of the whole change, of the open wave, and of skipped machines."""
     policy = Policy.of(change.policy)
-    whole = now_at.whole
+    whole = counts.whole
     found = [
         Budget("whole", "", max(0, whole.failed - change.failures_forgiven), policy.failures_allowed),
     ]
-    wave = now_at.wave(change.wave)
+    wave = counts.wave(change.wave)
     if change.wave == 0 and policy.canary:
         found.append(Budget("canary", "the canary", wave.failed_lately, policy.canary_failures))
     elif policy.wave_failures is not None:
@@ -157,19 +162,19 @@ def budgets(change: Change, now_at: RunCounts) -> list[Budget]:
 
 
 def wave_name(policy: Policy, number: int) -> str:
-    """Return how people call a wave: the canary, then wave 1 and so on."""
+    """Return the name of a wave for people: the canary, then wave 1 and so on."""
     if policy.canary:
         return "the canary" if number == 0 else f"wave {number}"
     return f"wave {number + 1}"
 
 
-def advance(change: Change, now_at: RunCounts, now: datetime) -> str:
-    """Open the next wave where the present one is over and nothing keeps it back; return what it waits for, or nothing.
+def advance(change: Change, counts: RunCounts, now: datetime) -> str:
+    """Open the next wave where the present one is over and nothing holds it back; return what it waits for, or nothing.
 
-    The change's fields are changed and not saved.
+    The fields of the change are set and not saved.
     """
     policy = Policy.of(change.policy)
-    wave, following = now_at.wave(change.wave), next_wave(change, now_at)
+    wave, following = counts.wave(change.wave), next_wave(change, counts)
     if wave.queued or following is None:
         return ""
     if not wave.over:
@@ -182,14 +187,14 @@ def advance(change: Change, now_at: RunCounts, now: datetime) -> str:
 
 
 def open_wave(change: Change, number: int, now: datetime) -> None:
-    """Open a wave. The change's fields are changed and not saved."""
+    """Open a wave. The fields of the change are set and not saved."""
     change.wave, change.wave_opened_at = number, now
     change.hold_until, change.holds_for_person = None, False
 
 
-def next_wave(change: Change, now_at: RunCounts) -> WaveCount | None:
-    """Return the first later wave that has machines to begin with."""
-    return next((wave for wave in now_at.waves if wave.number > change.wave and wave.queued), None)
+def next_wave(change: Change, counts: RunCounts) -> WaveCount | None:
+    """Return the first later wave with queued machines, or None."""
+    return next((wave for wave in counts.waves if wave.number > change.wave and wave.queued), None)
 
 
 def _held_back(change: Change, policy: Policy, canary: WaveCount, now: datetime) -> str:

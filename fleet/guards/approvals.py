@@ -8,7 +8,10 @@ from fleet.models import Approval, Change, Contributor, Decision, QuorumRule
 
 
 def rules_for(change: Change) -> list[QuorumRule]:
-    """Return the rules of which every condition that is set fits the change as it was checked, by name (three queries)."""
+    """Return the active approval rules that fit the change as it was checked, by name; every condition of a rule must fit.
+
+    Three queries, one where there is no rule.
+    """
     rules = list(QuorumRule.objects.filter(active=True).order_by("name"))
     if not rules:
         return []

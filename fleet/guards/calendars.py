@@ -1,7 +1,8 @@
-"""When a change and its machines may be touched: its own dates, freezes and openings. Whatever cannot be read is closed.
+"""When a change and its machines may be touched: its own dates, freezes and opening hours. What cannot be read is closed.
 
-All that applies must be open at once. For a change as a whole, one closed machine closes it: nothing begins, so that no machine
-is stopped for a call that its calendar would not let out. A single machine is asked for again before the irreversible call.
+All calendars that apply must be open at once. A machine whose calendar is closed closes the change as a whole: nothing begins,
+so that no machine is stopped for a call that its calendar would not allow. Before the irreversible call each machine's calendars
+are asked again.
 """
 
 from collections.abc import Iterable
@@ -16,12 +17,12 @@ from fleet.lib.text import moment_utc
 from fleet.models import Calendar
 
 Scope = tuple[int, str, str]  # account id, region, environment
-MOST_STEPS = 2_000  # of a search for a moment at which all calendars are open
+MOST_STEPS = 2_000  # of the search for a moment at which all calendars are open
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A calendar as it applies: `times` None means that it cannot be read, or is switched off though a change names it."""
+    """A calendar that applies. `times` None: it cannot be read, or it is switched off though the change names it."""
 
     calendar: Calendar
     times: Times | None
@@ -33,7 +34,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A calendar that closes, in a sentence; `until` None: nobody knows."""
+    """A calendar that is closed, with the sentence for people. `until` None: it is not known, or for ever."""
 
     name: str
     freeze: bool
@@ -44,10 +45,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """When something may be touched: `opens_at` is the present moment where it is open, None where it never is again.
+    """When machines may be touched. `opens_at` is the present moment where that is now, None where it is never again.
 
-    `closes_at` is the end of the present (else the next) stretch, None where it has none; `ends_at` the moment after which it
-    is never open again, None where there is none.
+    `closes_at` is when the present stretch of open hours ends, else the next one; None where it does not end. `ends_at` is the
+    moment after which it is never open again; None where there is none. `closed` are the calendars that are closed now.
     """
 
     opens_at: datetime | None
@@ -76,7 +77,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def guards_of(scopes: Iterable[Scope], named: int | None) -> list[Guard]:
-    """Return the calendars that apply to machines in these scopes: freezes, required openings, the one that is named.
+    """Return the calendars that apply to machines in these scopes: freezes, required ones, and the one that is `named`.
 
     Two queries, whatever the number of calendars and machines.
     """
@@ -87,7 +88,7 @@ def guards_of(scopes: Iterable[Scope], named: int | None) -> list[Guard]:
 
 
 def hours(guards: list[Guard], *, not_before: datetime | None, not_after: datetime | None, now: datetime) -> Hours:
-    """Return the hours in which all of these are open at once."""
+    """Return the hours in which all of these calendars are open at once, between the change's own dates."""
     closed = [_closed(guard, now) for guard in guards if not guard.open_at(now)]
     if not_before and now < not_before:
         words = f"It may not start before {moment_utc(not_before, now)}."

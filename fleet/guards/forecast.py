@@ -1,11 +1,11 @@
-"""How long a change will take, from what was seen of earlier ones."""
+"""How long a change will take, by what was learnt from earlier ones."""
 
 from collections.abc import Mapping, Sequence
 
 from fleet.guards.policy import Policy
 from fleet.models import ReplacementState, StepTiming
 
-# Seconds of one machine in each state, until an account has taught us better.
+# Seconds of one machine in each state, as long as nothing is learnt in an account.
 USUAL: dict[str, float] = {
     ReplacementState.PREPARING: 5,
     ReplacementState.IMAGING: 300,
@@ -21,7 +21,7 @@ USUAL: dict[str, float] = {
 
 
 def usual_seconds(accounts: Sequence[int]) -> dict[str, float]:
-    """Return the seconds that each state usually takes in these accounts, the slowest account's: one query."""
+    """Return the seconds that each state usually takes in the slowest of these accounts: one query."""
     seen = dict(USUAL)
     learnt: dict[str, float] = {}
     for state, seconds in StepTiming.objects.filter(account__in=accounts).values_list("state", "seconds"):
@@ -32,9 +32,9 @@ def usual_seconds(accounts: Sequence[int]) -> dict[str, float]:
 def forecast(
     policy: Policy, waves: Sequence[int], seconds: Mapping[str, float], *, snapshot: bool, imaging: bool, a_minute: int
 ) -> float:
-    """Return the seconds that waves of these sizes will take, holds by timer included, waiting for persons not.
+    """Return the seconds that waves of these sizes will take, with holds by a timer and without waiting for a person.
 
-    `a_minute` is how many ReplaceSystemDisk calls a minute the quota gives.
+    `seconds` are those of one machine in each state; `a_minute` is the quota of ReplaceSystemDisk calls.
     """
     asked = {
         ReplacementState.IMAGING: imaging,
@@ -42,12 +42,12 @@ def forecast(
         ReplacementState.SNAPSHOTTING: snapshot,
         ReplacementState.AFTER: policy.after is not None,
     }
-    one = sum(length for state, length in seconds.items() if asked.get(ReplacementState(state), True))
+    one_machine = sum(length for state, length in seconds.items() if asked.get(ReplacementState(state), True))
     total = 0.0
     for size in waves:
         rounds = -(-size // max(1, policy.max_in_flight))
-        # The quota lets so many begin a minute; the last of them still takes its own time.
-        total += max(rounds * one, one + 60.0 * (size - 1) // max(1, a_minute))
+        # The quota spreads the beginnings over minutes, and the last machine to begin takes its own time.
+        total += max(rounds * one_machine, one_machine + 60.0 * (size - 1) // max(1, a_minute))
     if policy.hold == "timed" and policy.canary and len(waves) > 1:
         total += 60.0 * policy.hold_minutes
     return total

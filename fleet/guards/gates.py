@@ -1,4 +1,4 @@
-"""What must hold for one machine at the moment of the irreversible call. Every gate fails closed."""
+"""The gates: what must be so for one machine at the moment of the irreversible call. What cannot be read counts as closed."""
 
 import logging
 from datetime import datetime
@@ -12,7 +12,8 @@ logger = logging.getLogger(__name__)
 def closed(row: Replacement, change: Change, account: Account, leaves: frozenset[str], now: datetime) -> str:
     """Return the sentence that says which gate is closed for this machine, or nothing where all are open.
 
-    `change` and `account` are read from the database a moment before; `leaves` are those that every valid approval signed.
+    `change` and `account` were read from the database a moment before; `leaves` are the digests of the machines that every
+    valid approval covers.
     """
     if not change.is_under_way:
         return f"The change is {change.get_state_display().lower()}."
@@ -28,14 +29,14 @@ def closed(row: Replacement, change: Change, account: Account, leaves: frozenset
 
 
 def passing(row: Replacement, change: Change, now: datetime) -> str:
-    """Return why this machine has to wait, where that passes by itself or a person ends it: kill switch, hours, freeze, lock.
+    """Return the sentence of a gate that opens again by itself or by a person's act: kill switch, hours, freeze, lock.
 
-    Such a machine can be brought back to the queue. What cannot be read counts as closed. Four queries, made now.
+    A machine that waits at such a gate can go back to the queue. What cannot be read counts as closed. Four queries.
     """
     try:
         return kill_switch.pressed(row.account_id, row.region) or _out_of_hours(row, change, now) or _locked(row, now)
     except Exception:
-        # A database that does not answer, an entry that nobody foresaw: whatever it is, nothing is sent.
+        # A database that does not answer, a calendar entry that nobody foresaw: whatever it is, nothing is sent.
         logger.exception("The gates of replacement %d could not be read", row.pk)
         return "Calendars and kill switch could not be read."
 

@@ -1,4 +1,4 @@
-"""The kill switch: while it is on, nothing irreversible is sent in its scope. Asked for before every such call."""
+"""The kill switch: while it is on, nothing irreversible is sent in its scope. Asked before every such call."""
 
 from collections.abc import Iterable
 
@@ -34,6 +34,7 @@ def pressed_over(places: Iterable[tuple[int, str]]) -> str:
 
 
 def covers(press: KillSwitch, place: tuple[int, str]) -> bool:
+    """Say whether a press holds in this account and region."""
     account, region = place
     return press.account_id in (None, account) and press.region in ("", region)
 
@@ -46,5 +47,6 @@ def scope_words(press: KillSwitch) -> str:
 
 
 def words(press: KillSwitch) -> str:
+    """Return the sentence that says where the switch is on, by whom and why."""
     reason = press.reason.rstrip(".")
     return f"The kill switch is on {scope_words(press)}, pressed by {press.pressed_by}: {reason}."

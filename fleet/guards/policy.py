@@ -12,10 +12,10 @@ GROWTHS = ("at_once", "ramp", "fixed")
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
-    """What is asked of each machine before or after its replacement.
+    """A step of the policy before or after the replacement of each machine.
 
-    A `command` runs through Cloud Assistant on the machine: exit code 0 is good, another one bad. A `webhook` is named by its
-    id, and its answer carries the verdict. `timeout` is seconds; without a verdict by then it is inconclusive.
+    A `command` runs on the machine through Cloud Assistant: exit code 0 is good, any other is bad. A `webhook` is named by its
+    id, and its answer carries the verdict. Without a verdict in `timeout` seconds the step is inconclusive.
     """
 
     kind: str  # command or webhook
@@ -26,12 +26,12 @@ class PolicyStep:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Resolved integers. "Failures allowed 0" means that the first failure stops the change.
+    """How a change is carried out, in whole numbers. `failures_allowed` 0 means that the first failure stops the change.
 
-    `canary` machines go first (0: no canary), with `canary_failures` of their own allowed; then `hold` says whether a timer
-    (`hold_minutes`) or a person opens the rest. `growth` makes the waves of the rest: one for all (`at_once`), 1, 2, 4 and so
-    on up to `max_in_flight` (`ramp`), or of `wave_size` each (`fixed`). `wave_failures` and `skips_allowed` None: no budget of
-    their own. No wave holds two machines with the same value of `spread_tag`. `force_stop_minutes` 0: never by force.
+    The `canary` machines go first (0: no canary), and `canary_failures` of them may fail; then `hold` says whether a timer
+    (`hold_minutes`) or a person opens the next wave. `growth` makes the waves of all others: a single one (`at_once`), of 1, 2,
+    4 and so on up to `max_in_flight` (`ramp`), or of `wave_size` each (`fixed`). `wave_failures` and `skips_allowed` None: no
+    such budget. No wave has two machines with the same value of `spread_tag`. `force_stop_minutes` 0: never stop by force.
     """
 
     max_in_flight: int = 5
@@ -51,7 +51,7 @@ class Policy:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> "Policy":
-        """Return the policy that was stored; what an older one did not know yet has its default."""
+        """Return the policy that was stored; what an older version did not store has its default."""
         known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
         for name in ("before", "after"):
             if known.get(name):
@@ -59,13 +59,14 @@ class Policy:
         return cls(**known)
 
     def as_json(self) -> dict[str, Any]:
+        """Return it as it is stored."""
         return asdict(self)
 
     def waves(self, domains: Sequence[str]) -> list[list[int]]:
         """Return the waves, first the canary if there is one, as places in `domains`.
 
-        `domains` holds for each machine, in order, its value of `spread_tag`; an empty value is a domain of its own. A wave
-        takes from the domains with most machines left first, so that there are as few waves as can be.
+        `domains` holds each machine's value of `spread_tag`, in the order of the machines; a machine with an empty value is a
+        domain of its own. A wave takes first from the domains with most machines left, so that there are few waves.
         """
         queues: dict[str, list[int]] = {}
         for place, domain in enumerate(domains):
@@ -99,7 +100,7 @@ class Policy:
     def worst_case(self, machines: int) -> int:
         """Return how many machines can be lost before the change stops by itself.
 
-        The failure that stops it, and all others that were in flight at that moment and are driven to an end.
+        Those are the failures allowed, the one that stops it, and all others in flight then, which are driven to an end.
         """
         at_once = self.max_in_flight if self.growth != "fixed" else min(self.max_in_flight, max(1, self.wave_size))
         return min(machines, self.failures_allowed + max(at_once, min(self.canary, self.max_in_flight)))

@@ -1,4 +1,4 @@
-"""Which roles a person holds over the machines of a change. Asked when somebody acts, and as often as a gate needs to know."""
+"""Which roles a person has for the machines of a change. Asked when somebody acts, and whenever a gate needs to know."""
 
 from collections.abc import Collection, Iterable
 
@@ -32,7 +32,7 @@ def has_role_over(user: User, role: Role, scopes: Scopes) -> bool:
 
 
 def has_any_role_over(user: User, roles: Collection[Role], scopes: Scopes) -> bool:
-    """Say whether `user` has one of `roles` for every pair, in one perhaps another than in the next."""
+    """Say whether `user` has one of `roles` for every pair; it need not be the same role for each."""
     return _cover_all(list(Grant.objects.filter(user=user, role__in=roles)), scopes)
 
 

@@ -1,8 +1,8 @@
-"""Spans of time that repeat in a time zone: pure arithmetic under the calendars.
+"""Spans of time that repeat in a time zone: the pure arithmetic of calendars.
 
-A span that repeats keeps its hours on the wall, also where the clocks change: "22:00 to 02:00 every day" is three hours long in
-the night that loses one. An hour that a night skips begins where the clocks go on; of an hour that a night has twice, a span
-begins with the first, and ends with the first where it opens something and with the second where it closes something.
+A span that repeats keeps its local hours, also where the clocks change: "22:00 to 02:00 every day" is three hours long in the
+night that loses one. A span that begins in an hour that is skipped begins when the clocks go on. Of an hour that comes twice, a
+span begins with the first; it ends with the first where it opens something, and with the second where it closes something.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 PERIODS = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
-# How far is looked for a moment at which something opens or closes.
+# How far ahead we search for a moment at which something opens or closes.
 HORIZON = timedelta(days=400)
 
 
@@ -26,7 +26,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A span as it is written down: once, or again and again in the calendar's time zone, the last time before `until`."""
+    """A span as it is entered: once, or repeated in the calendar's time zone until `until`."""
 
     start: datetime
     end: datetime
@@ -37,7 +37,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When something is open. Open by default: the spans close it. Else: only the spans open it."""
+    """When something is open. Where it is open by default the spans close it; else only the spans open it."""
 
     open_by_default: bool
     zone: ZoneInfo
@@ -45,14 +45,14 @@ class Times:
 
 
 def occurrences(times: Times, span: Repeated, after: datetime, before: datetime) -> Iterator[Span]:
-    """Yield, in order, what of a span overlaps the time from `after` to `before`."""
+    """Yield, in order, the occurrences of a span that overlap the time from `after` to `before`."""
     period = PERIODS.get(span.repeats)
     if period is None:
         if span.start < before and span.end > after:
             yield Span(span.start.astimezone(UTC), span.end.astimezone(UTC), span.title)
         return
     start, end = (moment.astimezone(times.zone).replace(tzinfo=None) for moment in (span.start, span.end))
-    # A day more at both sides, since hours on the wall and hours in UTC stand up to a day apart.
+    # One period earlier: local time and UTC are up to a day apart.
     first = (after.astimezone(times.zone).replace(tzinfo=None) - end) // period - 1
     number = max(0, first)
     while True:
@@ -67,12 +67,15 @@ def occurrences(times: Times, span: Repeated, after: datetime, before: datetime)
 
 
 def _moment(wall: datetime, zone: ZoneInfo, *, last: bool) -> datetime:
-    """Return the moment of an hour on the wall, the `last` of two where the clocks go back."""
+    """Return the moment of a local time, the `last` of the two where the clocks go back."""
     return wall.replace(tzinfo=zone, fold=int(last)).astimezone(UTC)
 
 
 def joined(times: Times, after: datetime, before: datetime) -> list[Span]:
-    """Return the stretches covered by any span between two moments, in order, without overlap; a title is the first one's."""
+    """Return the stretches between two moments that any span covers, in order and without overlap.
+
+    A stretch of several spans has the title of the first.
+    """
     found = sorted(
         (each for span in times.spans for each in occurrences(times, span, after, before)),
         key=lambda span: (span.start, span.end),
@@ -93,14 +96,14 @@ def state_at(times: Times, at: datetime) -> bool:
 
 
 def next_change(times: Times, at: datetime) -> datetime | None:
-    """Return the first moment after `at` at which it opens or closes, None where that is never (or not in 400 days)."""
+    """Return the first moment after `at` at which it opens or closes, or None where there is none in 400 days."""
     edges = {edge for span in joined(times, at, at + HORIZON) for edge in (span.start, span.end)}
     later = sorted(edge for edge in edges if at < edge < at + HORIZON)
     return later[0] if later else None
 
 
 def next_opening(times: Times, at: datetime) -> datetime | None:
-    """Return the moment from which it is open: `at` itself where it is; None where it never opens again."""
+    """Return the moment at which it opens: `at` itself where it is open then, None where it never opens again."""
     return at if state_at(times, at) else next_change(times, at)
 
 
@@ -111,7 +114,7 @@ def next_closing(times: Times, at: datetime) -> datetime | None:
 
 
 def last_closing(times: Times, at: datetime) -> datetime | None:
-    """Return when it closes for good, None where it is open again and again, or for ever."""
+    """Return when it closes for good, or None where it is open again and again, or for ever."""
     if times.open_by_default or any(
         span.repeats and (span.until is None or span.until > at + HORIZON) for span in times.spans
     ):

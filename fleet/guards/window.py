@@ -1,6 +1,6 @@
 """Whether a change as a whole may start, and whether more of its machines may begin: hours, freezes, kill switch, approval.
 
-What is asked for here is asked for again for each machine before its irreversible call (`gates`).
+All of this is asked again for each machine before its irreversible call (`gates`).
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,10 @@ from fleet.models import Change
 class Window:
     """The hours of a change, and how its length fits into them.
 
-    `seconds` is the forecast of the whole, `one` of a single machine. `last_start` is the end of the present (else the next)
-    stretch less the forecast, None where it has no end. `spans` says that it is longer than the stretches that come, and so
-    goes on from one to the next. `must_begin_before` is the same for a single machine.
+    `seconds` is the forecast for the whole change, `one` for a single machine. `last_start` is when the change must start to be
+    done before the present stretch of open hours ends, else the next one; None where it does not end. `must_begin_before` is the
+    same for a single machine. `spans` says that the change is longer than these stretches, and goes on from one to the next.
+    `observing` names the accounts in which nothing is executed; `stopped` is the sentence of the kill switch, or empty.
     """
 
     hours: Hours
@@ -59,9 +60,9 @@ def window_of(change: Change, now: datetime, *, places: Sequence[Place] | None =
 
 
 def may_begin(change: Change, now: datetime) -> str:
-    """Return why no machine of a running change may begin now, in a sentence, or nothing where it may.
+    """Return a sentence that says why no machine of a running change may begin now, or nothing where one may.
 
-    A machine begins only where it is usually done before the hours end. Whatever cannot be read counts as closed.
+    A machine begins only where it will probably be done before the hours end. What cannot be read counts as closed.
     """
     window = window_of(change, now)
     if why := _closed(change, window, now):
@@ -75,9 +76,9 @@ def may_begin(change: Change, now: datetime) -> str:
 
 
 def may_start(change: Change, now: datetime) -> str:
-    """Return why a change may not start now, in a sentence that says what to do, or nothing where it may.
+    """Return a sentence that says why a change may not start now and what to do, or nothing where it may.
 
-    It starts only where it is likely to be done before the hours end, unless it is longer than any stretch that comes.
+    It starts only where it will probably be done before the hours end, unless it is longer than any stretch of open hours.
     """
     window = window_of(change, now)
     if why := _closed(change, window, now):

@@ -9,10 +9,10 @@ from fleet.models.people import User
 
 
 class Calendar(models.Model):
-    """When machines may be changed. Entries of a calendar that is open by default are freezes, of the other kind openings.
+    """When machines may be changed. The entries of a calendar that is open by default are freezes, those of any other openings.
 
-    A freeze holds for every machine in its scope (account, region, environment; empty is all). Openings hold for the changes
-    that name the calendar, and for every machine in its scope where `required` is set. Times repeat in `time_zone`.
+    A freeze holds for every machine in its scope (account, region, environment; empty means all). Openings hold for the changes
+    that name the calendar and, where it is `required`, for every machine in its scope. Entries repeat in `time_zone`.
     """
 
     name = models.CharField(max_length=120, unique=True)
@@ -29,7 +29,7 @@ class Calendar(models.Model):
 
 
 class CalendarEntry(models.Model):
-    """A span of a calendar, once or again and again until `until`."""
+    """A span of time in a calendar, once or repeated until `until`."""
 
     class Repeats(models.TextChoices):
         ONCE = "", "Once"
@@ -82,7 +82,7 @@ class MachineLockQuerySet(models.QuerySet["MachineLock"]):
 
 
 class MachineLock(models.Model):
-    """Somebody's word that a machine is not to be touched, until `expires_at` (None: until it is released)."""
+    """A person's order not to touch a machine until `expires_at` (None: until it is released)."""
 
     instance = models.ForeignKey("fleet.Instance", on_delete=models.CASCADE, related_name="machine_locks")
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

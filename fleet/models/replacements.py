@@ -1,4 +1,4 @@
-"""One machine's replacement: the row is the job, and its state says what the engine makes true next."""
+"""The replacement of one machine's system disk: the row is the job, and its state says what the engine makes true next."""
 
 from datetime import timedelta
 
@@ -7,24 +7,43 @@ from django.db.models import Q
 
 
 class ReplacementState(models.TextChoices):
+    """Where the work on a machine is. Beside each state stands what is true of the machine in it."""
+
+    # It has not begun, or was called back and is as it was before: nothing was asked of it, and it waits for its turn.
     QUEUED = "queued", "Queued"
+    # It is compared with what was approved, and what its disk carries is recorded; nothing was asked of it yet.
     PREPARING = "preparing", "Preparing"
+    # It runs on, untouched, while an image is made from the snapshot that is to be put back on it.
     IMAGING = "imaging", "Making the image"
+    # It runs on while the policy's step before the replacement is asked for its verdict.
     BEFORE = "before", "Before step"
+    # It is being stopped; its old disk is in place.
     STOPPING = "stopping", "Stopping"
+    # It is stopped with its old disk, of which a snapshot is being taken.
     SNAPSHOTTING = "snapshotting", "Taking a snapshot"
+    # It is stopped and ready for the call. Once `first_sent_at` is set, its old disk may be gone.
     REPLACING = "replacing", "Replacing"
+    # Its new disk is in use; what the old one carried (tags, snapshot policy, key pair) is being put back.
     RESTORING = "restoring", "Restoring"
+    # It is being started: with its new disk, or with the old one where it ends untouched.
     STARTING = "starting", "Starting"
+    # It has its new disk and its former power state; that the disk is the approved one is being verified.
     VERIFYING = "verifying", "Verifying"
+    # It is verified, and the policy's step after the replacement is asked whether it serves.
     AFTER = "after", "After step"
+    # Final: it has the approved new disk, and serves where the policy asked for that.
     DONE = "done", "Done"
+    # A person decides. The engine leaves it as it stands; `held_from` is where it came from, `note` what is known.
     HELD = "held", "Held"
+    # Final: `outcome` says whether its old system is intact, its new disk is in place, or neither is certain.
     FAILED = "failed", "Failed"
+    # Final: it keeps its old system, since it had drifted, was skipped, or the change was ended before anything was sent.
     CANCELLED = "cancelled", "Cancelled"
 
 
 class Outcome(models.TextChoices):
+    """How the work on a machine ended, or will end once it runs again."""
+
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED_UNTOUCHED = "failed_untouched", "Failed, old system intact"
     FAILED_REPLACED = "failed_replaced", "Failed, new disk in place"
@@ -48,6 +67,7 @@ class Outcome(models.TextChoices):
 SUCCESSES = frozenset({Outcome.SUCCEEDED, Outcome.ADOPTED})
 FAILURES = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN})
 
+# The states that the engine works on, in the order in which a machine passes them.
 LIVE = (
     ReplacementState.PREPARING,
     ReplacementState.IMAGING,
@@ -72,11 +92,12 @@ class ReplacementQuerySet(models.QuerySet["Replacement"]):
 class Replacement(models.Model):
     """The work on one machine of a running change.
 
-    `due_at` None means: not the engine's business. Every claim adds 1 to `lease`, and a settle is guarded by it: whoever was
-    overtaken changes nothing. `claims` counts claims since the last settle. `token` is the ClientToken, made once from id
-    and `epoch`, and `first_sent_at` the committed intent: both are on disk before ReplaceSystemDisk leaves. `deadline_at`
-    ends the present state; only a person's approved retry raises `epoch`. `image_id` is what the call names for this machine.
-    `returning`: it is brought back to the power state that it had, and to the queue, since the change was paused.
+    The engine looks at the row when it is due; `due_at` None means never. Every claim adds 1 to `lease`, and a result is
+    written only under the lease of its claim, so that a worker that was overtaken changes nothing. `claims` counts the claims
+    since the last result. `token` is the ClientToken, made once from id and `epoch`, and `first_sent_at` the committed intent:
+    both are on disk before ReplaceSystemDisk leaves. `deadline_at` ends the present state. `epoch` rises only by a retry that
+    two persons agreed on. `image_id` is what the call names for this machine. `returning` says that it was called back: it gets
+    its former power state again, and goes to the queue or, with an `outcome`, ends.
     """
 
     target = models.OneToOneField("fleet.Target", on_delete=models.PROTECT, related_name="replacement")
@@ -96,7 +117,7 @@ class Replacement(models.Model):
     lease = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True)
     claims = models.PositiveIntegerField(default=0)
-    late = timedelta()  # no column: how long after `due_at` it was claimed, set by the claim
+    late = timedelta()  # no column: how long after `due_at` it was claimed; set by the claim
 
     epoch = models.PositiveIntegerField(default=1)
     token = models.CharField(max_length=64, blank=True)
@@ -141,7 +162,7 @@ class Replacement(models.Model):
 
 
 class Retry(models.Model):
-    """A person's wish to replace a held machine once more, with a new token. It counts when another person agreed."""
+    """A person's request to replace a held machine once more, with a new token. It counts when another person agreed."""
 
     replacement = models.ForeignKey(Replacement, on_delete=models.CASCADE, related_name="retries")
     epoch = models.PositiveIntegerField(help_text="The epoch that it opens")
@@ -160,9 +181,9 @@ class Retry(models.Model):
 
 
 class StepTiming(models.Model):
-    """How long a state usually takes in an account: learnt from what was seen, for the pace of looking and for forecasts.
+    """How long a state usually takes in an account, as learnt from its machines: for when to look again, and for forecasts.
 
-    `seconds` is a moving mean, `longest` the longest of late, `seen` how many machines it is learnt from.
+    `seconds` is a moving mean, `longest` the longest of late, `seen` from how many machines it was learnt.
     """
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="+")
@@ -176,7 +197,7 @@ class StepTiming(models.Model):
 
 
 class Transition(models.Model):
-    """One move of a replacement. Appended in the transaction of the move."""
+    """One move of a replacement from state to state, in its history. Written by `fleet.engine.moves` alone, with the move."""
 
     replacement = models.ForeignKey(Replacement, on_delete=models.CASCADE, related_name="transitions")
     at = models.DateTimeField()
@@ -187,7 +208,7 @@ class Transition(models.Model):
 
 
 class CallWindow(models.Model):
-    """Calls of one action that all workers together made in one minute, as the provider counts them."""
+    """How many calls of one action all workers together made in one minute, which is how the provider counts them."""
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="+")
     region = models.CharField(max_length=64)

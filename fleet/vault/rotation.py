@@ -1,4 +1,4 @@
-"""Sealing every secret anew with the first key, so that older keys can be given up."""
+"""Sealing every secret again with the first key, so that older keys can be removed."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from fleet.models import SealedSecret
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """How many secrets were sealed anew, how many were sealed with the first key already, and the ids that do not open."""
+    """How many secrets were sealed again, how many had the first key already, and the ids of those that could not be opened."""
 
     resealed: int
     already: int
@@ -20,9 +20,9 @@ class Rotated:
 
 @transaction.atomic
 def rotate() -> Rotated:
-    """Seal every live secret with the first key. Whatever else happens meanwhile, none that was destroyed comes back.
+    """Seal every secret that was not destroyed with the first key. One that is destroyed meanwhile stays destroyed.
 
-    It can be interrupted and repeated at any time: a secret opens with any of the present keys.
+    This can be interrupted and repeated at any time: a secret opens with any of the present keys.
     """
     resealed, already, broken = 0, 0, []
     rows = SealedSecret.objects.filter(destroyed_at=None).exclude(sealed="").order_by("created_at", "pk")
@@ -35,7 +35,7 @@ def rotate() -> Rotated:
         if sealed == row.sealed:
             already += 1
         else:
-            # Only over what was read: it may have been destroyed since.
+            # Only where it is still what was read: it may have been destroyed since.
             resealed += SealedSecret.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=sealed)
     if resealed or broken:
         data = {"resealed": resealed, "already": already, "broken": broken}

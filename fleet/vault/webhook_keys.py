@@ -1,4 +1,4 @@
-"""The secrets with which messages to webhooks are signed: made here, shown once, kept sealed."""
+"""The secrets that sign our messages to webhooks: made here, shown once, stored sealed."""
 
 import base64
 import secrets
@@ -11,7 +11,7 @@ BYTES = 32
 
 
 def make_secret() -> tuple[SealedSecret, Secret]:
-    """Return a new secret as its sealed row, stored, and in the form that its receiver is told, once."""
+    """Make a secret; return its stored, sealed row, and the secret in the form that its receiver is shown once."""
     secret = Secret(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode())
     row = SealedSecret(kind=SealedSecret.Kind.WEBHOOK, fingerprint=fingerprint(secret))
     row.sealed = seal(secret, row_id=str(row.pk))
@@ -20,5 +20,5 @@ def make_secret() -> tuple[SealedSecret, Secret]:
 
 
 def secret_of(webhook: Webhook) -> bytes:
-    """Return the key's bytes, for signing. Raises SealBroken where it was sealed with a key that is gone."""
+    """Return the bytes that sign a message. Raises SealBroken where the secret was sealed with a key that we do not have."""
     return key_of(unseal(webhook.secret.sealed, row_id=str(webhook.secret.pk)).reveal())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleet.changes.running import controls
 from fleet.engine import pace
-from fleet.engine.pace import look_after
+from fleet.engine.pace import seconds_to_next_look
 from fleet.engine.results import Move, State
 from fleet.guards.policy import Policy
 from fleet.lib.clock import ManualClock
@@ -21,18 +21,18 @@ pytestmark = pytest.mark.django_db
 
 @given(elapsed=st.floats(0, 10_000), usually=st.none() | st.floats(0.01, 5_000))
 def test_a_look_always_comes_and_never_at_once(elapsed: float, usually: float | None) -> None:
-    pause = look_after(elapsed, usually)
+    pause = seconds_to_next_look(elapsed, usually)
     assert pause > 0
     assert pause <= max(10.0, usually or 0.0)
 
 
 def test_a_look_comes_at_half_of_the_usual_time_one_just_before_its_end_and_then_soon() -> None:
-    assert look_after(0, 60) == pytest.approx(30)
-    assert look_after(30, 60) == pytest.approx(28.8)
-    assert look_after(0, 4) == pytest.approx(3.92)
-    assert look_after(59.5, 60) == pytest.approx(3.0)
-    assert look_after(400, 60) == 10.0
-    assert look_after(0, None) == 1.0
+    assert seconds_to_next_look(0, 60) == pytest.approx(30)
+    assert seconds_to_next_look(30, 60) == pytest.approx(28.8)
+    assert seconds_to_next_look(0, 4) == pytest.approx(3.92)
+    assert seconds_to_next_look(59.5, 60) == pytest.approx(3.0)
+    assert seconds_to_next_look(400, 60) == 10.0
+    assert seconds_to_next_look(0, None) == 1.0
 
 
 def test_what_machines_took_is_learnt_and_a_short_time_is_found_again(fleet: Emulator, clock: ManualClock) -> None:
@@ -63,7 +63,7 @@ def looked_at(rows: list[Replacement], usually: float, clock: ManualClock, *, re
     for row in rows:
         row.state, row.asked_at = State.STOPPING, begin
     while elapsed < really:
-        elapsed += look_after(elapsed, usually)
+        elapsed += seconds_to_next_look(elapsed, usually)
     pace.learn(rows, {row.pk: Move(State.REPLACING) for row in rows}, begin + timedelta(seconds=elapsed))
     return elapsed
 

@@ -1,4 +1,4 @@
-"""After the line of no return: put back what the old disk carried, start, and make sure."""
+"""After the line of no return: what the old disk carried is put back, the machine is started, and all of it is verified."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ FAILED_BEFORE = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.SKIPPED_DRIFT, Outc
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One thing that is put back: how machines are grouped into one call, and the call."""
+class PutBack:
+    """One thing that is put back on new disks: which machines share a call (`key`), and the call itself."""
 
     what: str
     key: Callable[[Replacement], str]
@@ -31,7 +31,7 @@ class Way:
 def restoring(batch: Batch) -> dict[int, Result]:
     """Make it true that the new disk has the old one's snapshot policy and tags, and the machine its key pair.
 
-    What the cloud refuses to put back is told and does not fail the machine: its disk is good, and a person can repair it.
+    What the cloud refuses to put back is told of and does not fail the machine: its disk is good, and a person can repair it.
     """
     results: dict[int, Result] = {}
     missing: dict[int, list[str]] = {}
@@ -46,9 +46,9 @@ def restoring(batch: Batch) -> dict[int, Result]:
     rows = [row for row in batch.rows if row.pk not in results]
     events: dict[int, list[AuditEvent]] = {row.pk: [] for row in rows}
     waits: dict[int, Wait] = {}
-    for way in _ways(batch.client):
-        for group in _groups(way, [row for row in rows if way.what in missing[row.pk]]):
-            _put_back_group(way, group, batch.now, events, waits)
+    for put_back in _all_to_put_back(batch.client):
+        for group in _groups(put_back, [row for row in rows if put_back.what in missing[row.pk]]):
+            _put_back_group(put_back, group, batch.now, events, waits)
     for row in rows:
         wait = waits.get(row.pk)
         restored: RowFields = {"restored": row.restored}
@@ -58,9 +58,9 @@ def restoring(batch: Batch) -> dict[int, Result]:
     return results
 
 
-def _groups(way: Way, rows: list[Replacement]) -> Iterator[list[Replacement]]:
-    """Gather machines that one call serves: the same thing to put back, at most 50 a call as the API allows."""
-    for _, group in groupby(sorted(rows, key=way.key), key=way.key):
+def _groups(put_back: PutBack, rows: list[Replacement]) -> Iterator[list[Replacement]]:
+    """Yield the machines that share a call: the same is put back on them, and they are at most 50, as the API allows."""
+    for _, group in groupby(sorted(rows, key=put_back.key), key=put_back.key):
         whole = list(group)
         yield from (whole[start : start + MOST_A_CALL] for start in range(0, len(whole), MOST_A_CALL))
 
@@ -78,7 +78,7 @@ def _missing(row: Replacement, reading: Reading) -> list[str]:
     return [what for what in missing if what not in row.restored and f"not {what}" not in row.restored]
 
 
-def _ways(client: EcsClient) -> list[Way]:
+def _all_to_put_back(client: EcsClient) -> list[PutBack]:
     def policy(rows: list[Replacement]) -> BatchAnswer:
         request_id = client.apply_auto_snapshot_policy(
             policy_id=rows[0].carried["snapshot_policy"], disk_ids=[row.new_disk_id for row in rows]
@@ -95,50 +95,50 @@ def _ways(client: EcsClient) -> list[Way]:
         return client.attach_key_pair(name=rows[0].carried["key_pair"], ids=[row.instance.instance_id for row in rows])
 
     return [
-        Way("snapshot_policy", lambda row: str(row.carried["snapshot_policy"]), policy),
-        Way("disk_tags", lambda row: repr(sorted(row.carried["disk_tags"].items())), tags),
-        Way("key_pair", lambda row: str(row.carried["key_pair"]), key_pair),
+        PutBack("snapshot_policy", lambda row: str(row.carried["snapshot_policy"]), policy),
+        PutBack("disk_tags", lambda row: repr(sorted(row.carried["disk_tags"].items())), tags),
+        PutBack("key_pair", lambda row: str(row.carried["key_pair"]), key_pair),
     ]
 
 
 def _put_back_group(
-    way: Way,
+    put_back: PutBack,
     group: list[Replacement],
     now: datetime,
     events: dict[int, list[AuditEvent]],
     waits: dict[int, Wait],
 ) -> None:
     try:
-        answer = way.act(group)
+        answer = put_back.act(group)
     except CloudError as error:
         again = retry_after(error, now)
         if again is None and len(group) > 1:
-            # A refusal does not say which one it is about: each is asked for alone.
+            # The refusal does not say which machine it is about: each gets a call of its own.
             for row in group:
-                _put_back_group(way, [row], now, events, waits)
+                _put_back_group(put_back, [row], now, events, waits)
             return
         for row in group:
             if again:
                 waits[row.pk] = again
             else:
-                row.restored = [*row.restored, f"not {way.what}"]
+                row.restored = [*row.restored, f"not {put_back.what}"]
                 events[row.pk].append(
                     machine_event(
                         row,
                         "instance.call_refused",
                         request_id=error.request_id,
                         code=error.code,
-                        putting_back=way.what,
+                        putting_back=put_back.what,
                     )
                 )
         return
     failed = {machine.instance_id for machine in answer.machines if not machine.ok}
     for row in group:
         good = row.instance.instance_id not in failed
-        row.restored = [*row.restored, way.what if good else f"not {way.what}"]
+        row.restored = [*row.restored, put_back.what if good else f"not {put_back.what}"]
         action = "instance.restored" if good else "instance.call_refused"
         events[row.pk].append(
-            machine_event(row, action, request_id=answer.request_id, what=way.what, disk=row.new_disk_id)
+            machine_event(row, action, request_id=answer.request_id, what=put_back.what, disk=row.new_disk_id)
         )
 
 
@@ -147,7 +147,7 @@ def _go_on(row: Replacement, events: list[AuditEvent]) -> Move:
 
 
 def _lost(row: Replacement) -> str:
-    """Say what the old disk carried and the new one does not, or nothing."""
+    """Return a sentence that says what the old disk carried and the new one does not, or nothing."""
     lost = [what[4:].replace("_", " ") for what in row.restored if what.startswith("not ")]
     return f"Could not be put back: {', '.join(lost)}." if lost else ""
 
@@ -178,7 +178,7 @@ def _runs(row: Replacement) -> Move:
 
 
 def verifying(batch: Batch) -> dict[int, Result]:
-    """Make sure: the new disk, in use, with the image asked for, no lock, and running if it ran before."""
+    """Make sure that the new disk is in use with the image asked for, and that the machine runs if it ran before."""
     return {row.pk: _verify(row, batch.reading(row), batch) for row in batch.rows}
 
 
@@ -205,7 +205,7 @@ def _verify(row: Replacement, reading: Reading, batch: Batch) -> Result:
 
 
 def succeeded(row: Replacement, note: str, events: Sequence[AuditEvent] = ()) -> Move:
-    """Return the good end of a machine: its new disk is in use, and where something was to be asked of it, it serves."""
+    """Return the good end of a machine: its new disk is in use, and where the policy has a step after, it serves."""
     outcome = Outcome.ADOPTED if row.outcome == Outcome.ADOPTED else Outcome.SUCCEEDED
     done = machine_event(
         row,

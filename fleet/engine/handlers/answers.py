@@ -1,6 +1,6 @@
-"""What came of a ReplaceSystemDisk call, as the protocol takes it, and as a result with fields, events and sentences.
+"""What came of a ReplaceSystemDisk call: its reply in the terms of the protocol, and what follows with its words and events.
 
-Each reply is classified once. What follows from it `protocol.judge` alone decides.
+Each reply is classified once, and `protocol.judge` alone decides what follows from it.
 """
 
 from dataclasses import dataclass, replace
@@ -8,16 +8,14 @@ from datetime import datetime
 
 from fleet.cloud import CloudError, ReplaceAnswer, Retryability
 from fleet.engine.batch import Batch, machine_event, retry_after
+from fleet.engine.codes import SNAPSHOT_IN_PROGRESS, TOKEN_TAKEN
 from fleet.engine.protocol import After, Answer, judge
 from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again, hold_for_person
 from fleet.models import AuditEvent, Outcome, Replacement
 
 REFUSALS = {
-    "IdempotentParameterMismatch": Answer.TOKEN_TAKEN,
-    "IdempotenceParamNotMatch": Answer.TOKEN_TAKEN,
-    "InvalidIdempotenceParameter.Mismatch": Answer.TOKEN_TAKEN,
-    "DiskCreatingSnapshot": Answer.NOT_NOW,
-    "IncorrectDiskStatus.CreatingSnapshot": Answer.NOT_NOW,
+    **dict.fromkeys(TOKEN_TAKEN, Answer.TOKEN_TAKEN),
+    **dict.fromkeys(SNAPSHOT_IN_PROGRESS, Answer.NOT_NOW),
     "IncorrectInstanceStatus": Answer.NOT_STOPPED,
 }
 

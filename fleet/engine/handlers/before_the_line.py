@@ -1,4 +1,4 @@
-"""Before the line of no return: look, and stop. Nothing here can lose anything."""
+"""Before the line of no return: the machine is compared with the approved one, and stopped. Nothing here can lose data."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ MOST_STOPS = 3  # times that a machine is stopped once more; then somebody else 
 
 
 def drift(row: Replacement, reading: Reading) -> str:
-    """Say how the machine differs from what was approved, or nothing where it does not."""
+    """Return a sentence that says how the machine differs from the approved one, or nothing where it does not."""
     seen = row.target.seen
     if reading.disk_id != seen["disk_id"]:
         return f"Its system disk is {reading.disk_id or 'gone'}; {seen['disk_id']} was approved."
@@ -28,6 +28,7 @@ def drift(row: Replacement, reading: Reading) -> str:
 
 
 def gone(row: Replacement) -> Move:
+    """Return the end of a machine that no longer exists and was not touched by us."""
     return ended(
         Outcome.FAILED_UNTOUCHED,
         "The machine no longer exists; we did not touch it.",
@@ -36,7 +37,7 @@ def gone(row: Replacement) -> Move:
 
 
 def preparing(batch: Batch) -> dict[int, Result]:
-    """Make sure that the machine is the approved one, and write down what its disk carries."""
+    """Make sure that the machine is the approved one, and record what its disk carries."""
     return {row.pk: _prepare(row, batch.reading(row), batch) for row in batch.rows}
 
 
@@ -56,7 +57,9 @@ def _prepare(row: Replacement, reading: Reading, batch: Batch) -> Result:
         return Wait(max(5.0, batch.pace(row)), "A snapshot of its disk is being made.")
     if reading.status not in ("Running", "Stopped"):
         return Wait(batch.pace(row), f"It is {reading.status.lower()}; it is looked at again.")
-    if row.was_running is None:  # a retry comes here with a machine that we stopped: what it was before still holds
+    if (
+        row.was_running is None
+    ):  # a retry comes here with a machine that we stopped: what was recorded before still holds
         row.was_running = reading.status == "Running"
     fields: RowFields = {
         "was_running": row.was_running,
@@ -70,7 +73,7 @@ def _prepare(row: Replacement, reading: Reading, batch: Batch) -> Result:
 
 
 def stopping(batch: Batch) -> dict[int, Result]:
-    """Make it true that the machine is stopped; by force, where the policy says so, after its time for stopping by itself."""
+    """Make it true that the machine is stopped; where the policy says so, by force after its time for a clean shutdown."""
     results: dict[int, Result] = {}
     to_ask: list[Replacement] = []
     to_force: list[Replacement] = []
@@ -82,7 +85,7 @@ def stopping(batch: Batch) -> dict[int, Result]:
             results[row.pk] = end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
         elif reading.status == "Stopped":
             results[row.pk] = Move(onward(row, State.STOPPING), "It has stopped.")
-        elif _its_time_is_over(row, batch.now):
+        elif _shutdown_takes_too_long(row, batch.now):
             to_force.append(row)
         elif reading.status == "Running" and (row.asked_at is None or batch.now - row.asked_at > ASK_AGAIN):
             to_ask.append(row)
@@ -95,10 +98,10 @@ def stopping(batch: Batch) -> dict[int, Result]:
     return results
 
 
-def _its_time_is_over(row: Replacement, now: datetime) -> bool:
+def _shutdown_takes_too_long(row: Replacement, now: datetime) -> bool:
     minutes = Policy.of(row.change.policy).force_stop_minutes
     if row.asked_at is None:
-        return False  # nobody has asked it gracefully yet, however long it waited for that
+        return False  # it was not asked to shut down yet, however long it waited for that
     return bool(minutes) and not row.forced and now - row.entered_at >= timedelta(minutes=minutes)
 
 

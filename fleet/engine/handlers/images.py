@@ -1,4 +1,4 @@
-"""The way back: an image is made from the snapshot that an undo puts back. The machine runs on meanwhile, untouched."""
+"""Undoing a change: an image is made from each machine's snapshot. The machine runs on meanwhile, untouched."""
 
 from fleet.cloud import CloudError, ImageView
 from fleet.engine.batch import Batch, machine_event, retry_after
@@ -11,7 +11,7 @@ SECONDS_A_CALL = 15.0
 
 
 def imaging(batch: Batch) -> dict[int, Result]:
-    """Make it true that there is an image of each machine's snapshot that can be used."""
+    """Make it true that each machine's snapshot has an image that can be used."""
     ids = [row.target.snapshot_id for row in batch.rows]
     ledger = {row.snapshot_id: row for row in Snapshot.objects.filter(account=batch.account, snapshot_id__in=ids)}
     return {row.pk: _image(row, ledger.get(row.target.snapshot_id), batch) for row in batch.rows}
@@ -20,14 +20,14 @@ def imaging(batch: Batch) -> dict[int, Result]:
 def _image(row: Replacement, snapshot: Snapshot | None, batch: Batch) -> Result:
     if snapshot is None or snapshot.gone_at or snapshot.expires_at <= batch.now:
         return _failed(row, "The snapshot that was to be put back is gone.", "InvalidSnapshotId.NotFound")
-    # Refused at upload and at submit already: what another disk held must not get here by any way.
+    # Upload and submit refuse it already: another machine's disk must never come onto this one, in whatever way it got here.
     if snapshot.instance_id != row.instance_id:
         return _failed(row, "The snapshot that was to be put back is another machine's.", "InvalidSnapshotId.NotFound")
     if batch.lease_left() < 2 * SECONDS_A_CALL:
         return Wait(0, "It waits for its turn.")
-    # Read first: an image whose answer was lost is found by its snapshot.
+    # Read first: an image that was made though the answer was lost is found by its snapshot.
     images, _ = batch.client.describe_images(snapshot_id=snapshot.snapshot_id)
-    view = next((one for one in images if one.name == _name(snapshot) and one.owner == "self"), None)
+    view = next((image for image in images if image.name == _name(snapshot) and image.owner == "self"), None)
     if view is None:
         return _begin(row, snapshot, batch)
     return _wait_for(row, snapshot, view, batch)

@@ -1,4 +1,6 @@
-"""Stop and start, batched. They take no ClientToken: the reading before is what keeps them from being asked twice for nothing."""
+"""Stopping and starting machines, many in one call. These calls take no ClientToken: the reading before each keeps us from asking
+twice for nothing.
+"""
 
 from collections.abc import Callable
 
@@ -7,15 +9,15 @@ from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.results import Result, RowFields, Wait, ended
 from fleet.models import AuditEvent, Outcome, Replacement
 
-# Said of one machine inside an answer: it is on its way already, or the answer leaves it out. The next reading tells.
+# Codes for one machine of an answer: it changes its state already, or the answer leaves it out. The next reading tells.
 READ_AGAIN = frozenset({"IncorrectInstanceStatus", "FleetOS.NotAnswered"})
-# Said of a whole call for the sake of one of its machines.
+# Beginnings of codes that refuse a whole call because of one of its machines.
 OF_ONE = ("InvalidInstance", "IncorrectInstance", "Instance", "OperationDenied")
 NOT_YET = " It does not start yet: "
 
 
 def cause_only(note: str) -> str:
-    """Return a note without what was added while the machine did not start."""
+    """Return a note as it was before the refusals to start were added to it."""
     return note.partition(NOT_YET)[0]
 
 
@@ -23,10 +25,10 @@ Refusal = Callable[[Replacement, str, str, list[AuditEvent]], Result]
 
 
 def ask_to_stop(batch: Batch, rows: list[Replacement], *, force: bool = False) -> dict[int, Result]:
-    """Ask these machines to stop in standard mode, so that they keep their place and address; `force`: without waiting."""
+    """Ask these machines to stop, so that they keep their capacity and address; `force`: without a clean shutdown."""
 
     def refused(row: Replacement, code: str, message: str, events: list[AuditEvent]) -> Result:
-        if force:  # the graceful stop goes on, and the deadline of the state ends it
+        if force:  # the clean shutdown goes on, until the deadline of the state
             return Wait(30, f"The cloud refused to force it to stop: {message}", {"error_code": code}, events)
         return ended(Outcome.FAILED_UNTOUCHED, f"The cloud refused to stop it: {message}", code=code, events=events)
 
@@ -35,7 +37,7 @@ def ask_to_stop(batch: Batch, rows: list[Replacement], *, force: bool = False) -
         if force:
             fields["forced"] = True
         elif row.asked_at is None:
-            # Its time for stopping by itself begins with the first asking, not with the wait for it.
+            # The time that it has for a clean shutdown begins when it is asked, not when it came into the state.
             fields["entered_at"] = batch.now
         return fields
 
@@ -46,10 +48,10 @@ def ask_to_stop(batch: Batch, rows: list[Replacement], *, force: bool = False) -
 
 
 def ask_to_start(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
-    """Ask these machines to start. One that does not is asked again until the deadline of its state, and shown plainly."""
+    """Ask these machines to start. One that does not is asked again until the deadline of its state, and its note says so."""
 
     def refused(row: Replacement, code: str, message: str, events: list[AuditEvent]) -> Result:
-        if row.outcome and not row.new_disk_id:  # on its way back: why it goes back is kept, and told again in the end
+        if row.outcome and not row.new_disk_id:  # on its way back: its note says why, and is needed again at the end
             return Wait(30, f"{cause_only(row.note)}{NOT_YET}{message}", {"asked_at": None}, events)
         return Wait(30, f"It does not start yet: {message}", {"asked_at": None, "error_code": code}, events)
 
@@ -72,14 +74,14 @@ def _ask(
     good: dict[int, Wait],
     refused: Refusal,
 ) -> dict[int, Result]:
-    """Send one call for all rows, and say of each what came of it."""
+    """Make one call for all rows; return what came of it for each."""
     try:
         answer = call([row.instance.instance_id for row in rows])
     except CloudError as error:
         if again := retry_after(error, batch.now):
             return dict.fromkeys((row.pk for row in rows), again)
         if len(rows) > 1 and error.code.startswith(OF_ONE):
-            # A refusal of the whole does not say whose it is: halves, until it is alone.
+            # The refusal does not say which machine it is about: try halves until that one is alone.
             halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
             return _ask(batch, halves[0], call, action, good, refused) | _ask(
                 batch, halves[1], call, action, good, refused

@@ -1,10 +1,9 @@
-"""The line of no return: ReplaceSystemDisk, sent at most once in effect, whatever dies.
+"""The line of no return: ReplaceSystemDisk takes effect at most once, whichever process dies.
 
-For each machine, in this order: the reading (fresh), the gates, the quota, the committed intent with its token, the call,
-the committed answer. What follows from record and reading is decided in `protocol`; here it becomes moves, fields and
-sentences.
+For each machine, in this order: a fresh reading, the gates, the quota, the committed intent with its token, the call, the
+committed answer. What follows from record and reading is decided in `protocol`; here it becomes moves, fields and sentences.
 
-What no client can prevent is another actor between our reading and our call: the API has no "expected disk id".
+No client can prevent that somebody else acts between our reading and our call: the API has no "expected disk id".
 """
 
 from datetime import datetime
@@ -34,7 +33,7 @@ def replacing(batch: Batch) -> dict[int, Result]:
 
 
 def record_of(row: Replacement, now: datetime) -> Record:
-    """Return what is on record about a row, as the protocol takes it."""
+    """Return what is on record about a row, in the terms of the protocol."""
     return Record(
         approved_disk=row.target.seen["disk_id"],
         approved_size=row.target.seen["size"],
@@ -46,7 +45,7 @@ def record_of(row: Replacement, now: datetime) -> Record:
 
 
 def seen_of(reading: Reading, image: str, now: datetime) -> Seen:
-    """Return what a reading showed, as the protocol takes it; `image` is the one that was asked for."""
+    """Return what a reading showed, in the terms of the protocol; `image` is the one that was asked for."""
     return Seen(
         exists=reading.exists,
         disk=reading.disk_id,
@@ -60,7 +59,7 @@ def seen_of(reading: Reading, image: str, now: datetime) -> Seen:
 
 
 def look(row: Replacement, reading: Reading, now: datetime, *, soon: float) -> Result | None:
-    """Return what follows from record and reading, `soon` being when to look again; None: the call may go out."""
+    """Return what follows from record and reading, or None where the call may leave. `soon`: seconds until the next look."""
     record = record_of(row, now)
     step = decide(record, seen_of(reading, record.image, now))
     disk = reading.disk_id or "gone"

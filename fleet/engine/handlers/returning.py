@@ -1,7 +1,7 @@
-"""The way back: a machine that was not replaced yet gets the power state that it had, and goes back to the queue or out.
+"""The way back: a machine that was not replaced yet gets its former power state again, and goes to the queue or ends.
 
-Rows are marked (`returning`) by a person's pause, abort or skip, or by a gate that closed before the call; the intent is
-never committed for a marked row.
+Rows are called back (`returning`) when a person pauses or ends the change or skips the machine, or when a gate closes before the
+call. For such a row the intent is never committed.
 """
 
 from datetime import datetime, timedelta
@@ -13,18 +13,18 @@ from fleet.engine.results import Move, Result, RowFields, State, Wait, ended
 from fleet.inventory.reading import Reading
 from fleet.models import Outcome, Replacement
 
-# What was asked for, a stop or a start, may take a moment to show.
-SHOWS = timedelta(seconds=10)
+# A stop or a start that was asked for may take this long until a reading shows it.
+SHOWN_AFTER = timedelta(seconds=10)
 DEADLINE = timedelta(minutes=15)
 
 
 def send_back_fields(now: datetime) -> RowFields:
-    """Return the fields that send a row back."""
+    """Return the fields that call a row back, with a deadline of their own."""
     return {"returning": True, "deadline_at": now + DEADLINE}
 
 
 def bring_back(batch: Batch) -> dict[int, Result]:
-    """Make it true that each machine has the power state that it had before we came."""
+    """Make it true that each machine has the power state that it had before we began."""
     results: dict[int, Result] = {}
     to_start: list[Replacement] = []
     for row in batch.rows:
@@ -37,14 +37,14 @@ def bring_back(batch: Batch) -> dict[int, Result]:
 
 
 def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
-    """Return what follows from the reading; None: the machine is asked to start."""
+    """Return what follows from the reading, or None where the machine is to be asked to start."""
     if not reading.exists:
         return gone(row)
     if not row.was_running:
         return finish_return(row)
-    # Where its end is decided the note says why; that is not to be overwritten.
+    # Where its outcome is decided the note says why, and stays.
     note = "" if row.outcome else "It gets back the power state that it had."
-    if row.asked_at is not None and batch.now - row.asked_at < SHOWS:
+    if row.asked_at is not None and batch.now - row.asked_at < SHOWN_AFTER:
         return Wait(3, note)
     if reading.status == "Running":
         return finish_return(row)
@@ -54,7 +54,7 @@ def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
 
 
 def finish_return(row: Replacement) -> Move:
-    """Return the end of the way back: the outcome that was decided on, or the queue."""
+    """Return the last move of the way back: to the outcome that was decided on, or to the queue."""
     if row.outcome:
         note = cause_only(row.note) or "The old system is intact."
         return ended(Outcome(row.outcome), note, code=row.error_code)
@@ -63,10 +63,10 @@ def finish_return(row: Replacement) -> Move:
 
 
 def overdue(row: Replacement) -> Move:
-    """Return what becomes of a machine that did not get its power state back in time."""
+    """Return the move of a machine that did not get its power state back in time: it is held for a person."""
     note = f"It did not start again in 15 min; the old system is intact. {row.note}"
     outcome = row.outcome or Outcome.FAILED_UNTOUCHED
-    # A machine that we stopped and that stands still is a person's business, whatever was to become of it.
+    # We stopped it and it will not start: a person must look, whatever the intended outcome.
     fields: RowFields = {
         "held_from": State.STARTING,
         "returning": False,

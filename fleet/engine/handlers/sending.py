@@ -36,13 +36,13 @@ def token_of(row: Replacement) -> str:
 
 
 def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
-    """Send the call for each of these machines that every gate lets through; say what came of each."""
+    """Send the call for each of these machines that every gate lets through; return what came of it for each."""
     results: dict[int, Result] = {}
     cleared: list[Replacement] = []
     for change_rows in _by_change(rows):
-        open_rows, stopped = _through_the_gates(batch, change_rows)
-        results |= stopped
-        cleared += open_rows
+        let_through, not_let_through = _through_the_gates(batch, change_rows)
+        results |= not_let_through
+        cleared += let_through
     now = batch.clock.now()
     granted = take(batch.account, batch.region, ACTION, wanted=len(cleared), limit=batch.account.replace_quota, now=now)
     for row in cleared[granted:]:
@@ -59,12 +59,12 @@ def send(batch: Batch, rows: list[Replacement]) -> dict[int, Result]:
 
 
 def next_minute(now: datetime) -> datetime:
-    """Return when the next window of the quota opens; a moment later, so that no clock stands before it."""
+    """Return the beginning of the next minute of the quota, and a moment more for clocks that are slow."""
     return now.replace(second=0, microsecond=0) + timedelta(seconds=60.2)
 
 
 def next_minute_if_full(account_id: int, region: str, now: datetime) -> datetime | None:
-    """Return when calls may go out again where this minute's are used up, else None."""
+    """Return when calls may leave again where the quota of this minute is used up, else None."""
     account = Account.objects.get(pk=account_id)
     return next_minute(now) if used(account, region, ACTION, now=now) >= account.replace_quota else None
 
@@ -77,47 +77,51 @@ def _by_change(rows: list[Replacement]) -> Iterable[list[Replacement]]:
 
 
 def _through_the_gates(batch: Batch, rows: list[Replacement]) -> tuple[list[Replacement], dict[int, Result]]:
-    # Read now, and not with the claim: a gate may have closed in between.
+    # Read now and not with the claim: a gate may have closed in between.
     now = batch.clock.now()
     change = Change.objects.get(pk=rows[0].change_id)
     account = Account.objects.get(pk=batch.account.pk)
     leaves = approved_leaves(change, now)
-    stopped: dict[int, Result] = {}
+    not_let_through: dict[int, Result] = {}
     for row in rows:
         reading = batch.reading(row)
         # As the cloud shows them now, and not as the mirror had them when the row was claimed.
         row.instance.tags = dict(reading.tags)
         if reading.locks and row.first_sent_at is None:
-            said = f"The provider has locked it ({', '.join(reading.locks)}). Its disk was not touched."
+            note = f"The provider has locked it ({', '.join(reading.locks)}). Its disk was not touched."
             code = "InstanceLockedForSecurity" if "security" in reading.locks else ""
-            stopped[row.pk] = end_and_start_again(row, Outcome.FAILED_UNTOUCHED, said, code=code)
+            not_let_through[row.pk] = end_and_start_again(row, Outcome.FAILED_UNTOUCHED, note, code=code)
         elif why := closed(row, change, account, leaves, now):
-            stopped[row.pk] = _stopped(row, change, why, now)
+            not_let_through[row.pk] = _at_a_closed_gate(row, change, why, now)
         elif change.aborted_at and row.first_sent_at is None:
-            stopped[row.pk] = _back(row, "The change was ended.", batch.now)
+            not_let_through[row.pk] = _send_back(row, "The change was ended.", batch.now)
         elif change.state == ChangeState.PAUSED and row.first_sent_at is None:
-            stopped[row.pk] = _back(row, "The change is paused.", batch.now)
-    return [row for row in rows if row.pk not in stopped], stopped
+            not_let_through[row.pk] = _send_back(row, "The change is paused.", batch.now)
+    return [row for row in rows if row.pk not in not_let_through], not_let_through
 
 
-def _stopped(row: Replacement, change: Change, why: str, now: datetime) -> Result:
-    """What passes, or keeps the whole change waiting, sends an untouched machine back; anything else goes to a person."""
+def _at_a_closed_gate(row: Replacement, change: Change, why: str, now: datetime) -> Result:
+    """Return what becomes of a machine that a gate does not let through.
+
+    Where the gate opens again by itself, or the whole change waits, an untouched machine goes back to the queue. Anything else
+    goes to a person.
+    """
     if row.first_sent_at is not None:
-        said = f"Not sent again: {why} The answer to the earlier call was lost; its disk was still the old one."
-        return hold_for_person(row, said, code=GATE_CLOSED)
+        note = f"Not sent again: {why} The answer to the earlier call was lost; its disk was still the old one."
+        return hold_for_person(row, note, code=GATE_CLOSED)
     if passing(row, change, now) or may_begin(change, now):
-        return _back(row, why, now)
-    said = f"Not replaced: {why} The old system is intact, and the machine is stopped."
-    return hold_for_person(row, said, code=GATE_CLOSED)
+        return _send_back(row, why, now)
+    note = f"Not replaced: {why} The old system is intact, and the machine is stopped."
+    return hold_for_person(row, note, code=GATE_CLOSED)
 
 
-def _back(row: Replacement, why: str, now: datetime) -> Wait:
+def _send_back(row: Replacement, why: str, now: datetime) -> Wait:
     return Wait(0, f"Not replaced now: {why} It goes back to what it was.", send_back_fields(now))
 
 
 @transaction.atomic
 def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
-    """Put token and time of the first sending on disk before anything leaves.
+    """Commit token and time of the first sending before anything leaves; return the rows for which that was done.
 
     A row that was overtaken, or called back, drops out.
     """
@@ -126,9 +130,8 @@ def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
         first = row.first_sent_at is None
         row.token = row.token or token_of(row)
         row.first_sent_at = row.first_sent_at or now
-        mine = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=State.REPLACING, returning=False)
-        kept = mine.update(token=row.token, first_sent_at=row.first_sent_at)
-        if kept:
+        ours = Replacement.objects.filter(pk=row.pk, lease=row.lease, state=State.REPLACING, returning=False)
+        if ours.update(token=row.token, first_sent_at=row.first_sent_at):
             intended.append(row)
             if first:
                 events.append(
@@ -139,7 +142,7 @@ def _commit_intent(rows: list[Replacement], now: datetime) -> list[Replacement]:
 
 
 def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, Reply]:
-    """Call for each row from a bounded pool of threads. Threads touch the cloud alone, never the database."""
+    """Make the calls in a few threads; return the reply for each row. The threads use the cloud alone, never the database."""
     replies: dict[int, Reply] = {}
     passwords: dict[int, Secret | None] = {}
     for row in rows:
@@ -174,7 +177,7 @@ def _call_all(batch: Batch, rows: list[Replacement]) -> dict[int, Reply]:
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         for start in range(0, len(ready), THREADS):
             some = ready[start : start + THREADS]
-            # Asked for again between calls: a press of the kill switch stops what has not left yet.
+            # Asked again between calls: the kill switch stops what has not left yet.
             stopped = pressed(batch.account.pk, batch.region)
             found = [NotSent()] * len(some) if stopped else pool.map(call, some)
             replies |= dict(zip([row.pk for row in some], found, strict=True))

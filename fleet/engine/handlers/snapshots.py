@@ -1,11 +1,11 @@
-"""The snapshot before the disk is destroyed, and its place in the undo ledger. The machine is stopped meanwhile."""
+"""The snapshot of the old disk before it is destroyed, and its entry in the undo ledger. The machine is stopped meanwhile."""
 
 from datetime import timedelta
 
 from fleet.cloud import CloudError, SnapshotView
 from fleet.cloud.describe import IDS_A_CALL
 from fleet.engine.batch import Batch, machine_event, retry_after
-from fleet.engine.codes import SNAPSHOT_FAILED
+from fleet.engine.codes import SNAPSHOT_FAILED, SNAPSHOT_IN_PROGRESS
 from fleet.engine.handlers.before_the_line import drift, gone
 from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again
 from fleet.engine.route import onward
@@ -14,8 +14,8 @@ from fleet.lib.canonical import digest
 from fleet.models import Outcome, Replacement, Snapshot
 
 SECONDS_A_CALL = 15.0
-# One of this disk is being made: ours, if an answer was lost, or somebody else's.
-BEING_MADE = frozenset({"IncorrectDiskStatus.CreatingSnapshot", "DISK_HAS_CREATING_SNAPSHOT", "DiskCreatingSnapshot"})
+# A snapshot of this disk is being made: our own, where an answer was lost, or somebody else's.
+BEING_MADE = SNAPSHOT_IN_PROGRESS | {"DISK_HAS_CREATING_SNAPSHOT"}
 PASSING = frozenset({"QuotaExceed.ConcurrentSnapshotQuota", "IncorrectDiskStatus"})
 
 
@@ -52,7 +52,7 @@ def _snapshot(row: Replacement, reading: Reading, view: SnapshotView | None, bat
 
 
 def _begin(row: Replacement, batch: Batch) -> Result:
-    """Ask for the snapshot. The token is the same for the whole stay in this state: one stay, one snapshot."""
+    """Ask for the snapshot. The token is the same for one visit of the state, so that one visit makes one snapshot."""
     if batch.lease_left() < SECONDS_A_CALL:
         return Wait(0, "It waits for its turn.")
     disk = row.target.seen["disk_id"]
@@ -90,7 +90,7 @@ def _refused(row: Replacement, error: CloudError, name: str, batch: Batch) -> Re
 
 
 def _enter_into_ledger(row: Replacement, view: SnapshotView, batch: Batch) -> None:
-    """Write the snapshot down, once. One of an earlier stay stays in the ledger, and belongs to no replacement any more."""
+    """Write the snapshot into the ledger, once. One of an earlier visit stays in it, but belongs to no replacement any more."""
     machine, seen = row.instance, row.target.seen
     made = view.created_at or batch.now
     Snapshot.objects.filter(replacement=row).exclude(snapshot_id=view.snapshot_id).update(replacement=None)

@@ -1,7 +1,7 @@
-"""Steps of a policy before and after a replacement: a command on the machine, or a webhook; each says good, bad, or nothing.
+"""The policy's steps before and after a replacement: a command on the machine, or a webhook. Each gives a verdict, good or bad.
 
-Before: bad leaves the machine untouched. After: bad counts as failed, with the new disk in place. Without a verdict in time
-it is inconclusive, which is neither: the machine is held, nothing new begins, and a person says what it was.
+Bad before: the machine is left untouched. Bad after: it counts as failed, with the new disk in place. Without a verdict in time
+the step is inconclusive, which is neither: the machine is held, no other machine begins, and a person gives the verdict.
 """
 
 from dataclasses import replace
@@ -21,12 +21,12 @@ from fleet.models import Outcome, Replacement
 
 
 def before(batch: Batch) -> dict[int, Result]:
-    """Make it true that the step before said good of each machine."""
+    """Make it true that the step before gave the verdict good for each machine."""
     return _handle(batch, State.BEFORE)
 
 
 def after(batch: Batch) -> dict[int, Result]:
-    """Make it true that the step after said good of each machine: it serves."""
+    """Make it true that the step after gave the verdict good for each machine: it serves."""
     return _handle(batch, State.AFTER)
 
 
@@ -43,13 +43,13 @@ def _handle(batch: Batch, state: State) -> dict[int, Result]:
         else:
             asked[step.kind].append(row)
             steps[row.pk] = step
-    said: dict[int, StepReport] = {}
+    reports: dict[int, StepReport] = {}
     if asked["command"]:
-        said |= commands.ask(batch, asked["command"], state)
+        reports |= commands.ask(batch, asked["command"], state)
     if asked["webhook"]:
-        said |= webhooks.ask(batch, asked["webhook"], state)
+        reports |= webhooks.ask(batch, asked["webhook"], state)
     rows = {row.pk: row for row in batch.rows}
-    return results | {pk: _conclude(rows[pk], state, steps[pk], one, batch) for pk, one in said.items()}
+    return results | {pk: _conclude(rows[pk], state, steps[pk], report, batch) for pk, report in reports.items()}
 
 
 def _changed(row: Replacement, reading: Reading, state: State) -> Move | None:
@@ -63,38 +63,38 @@ def _changed(row: Replacement, reading: Reading, state: State) -> Move | None:
     return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference) if difference else None
 
 
-def _conclude(row: Replacement, state: State, step: PolicyStep, said: StepReport, batch: Batch) -> Result:
-    match said.word:
+def _conclude(row: Replacement, state: State, step: PolicyStep, report: StepReport, batch: Batch) -> Result:
+    match report.verdict:
         case StepVerdict.GOOD:
-            return _good(row, state, said)
+            return _good(row, state, report)
         case StepVerdict.BAD:
-            return _bad(row, state, said)
-        case StepVerdict.UNKNOWN if state is State.BEFORE and said.code:
+            return _bad(row, state, report)
+        case StepVerdict.UNKNOWN if state is State.BEFORE and report.code:
             # Refused by the cloud: the machine is not ready to be touched, and certainly was not.
-            return _bad(row, state, said)
+            return _bad(row, state, report)
         case StepVerdict.UNKNOWN:
-            return _with(hold_for_person(row, said.words, code=INCONCLUSIVE), said)
+            return _with(hold_for_person(row, report.words, code=INCONCLUSIVE), report)
     if batch.now - row.entered_at > timedelta(seconds=step.timeout):
-        why = f"No verdict in {step.timeout:,} s. {said.words}"
-        return _with(hold_for_person(row, why, code=INCONCLUSIVE), said)
-    return Wait(said.seconds, said.words, said.fields, said.events)
+        why = f"No verdict in {step.timeout:,} s. {report.words}"
+        return _with(hold_for_person(row, why, code=INCONCLUSIVE), report)
+    return Wait(report.seconds, report.words, report.fields, report.events)
 
 
-def _good(row: Replacement, state: State, said: StepReport) -> Move:
+def _good(row: Replacement, state: State, report: StepReport) -> Move:
     if state is State.AFTER:
-        return succeeded(row, f"It serves. {said.words}", said.events)
-    return _with(Move(onward(row, State.BEFORE), said.words), said)
+        return succeeded(row, f"It serves. {report.words}", report.events)
+    return _with(Move(onward(row, State.BEFORE), report.words), report)
 
 
-def _bad(row: Replacement, state: State, said: StepReport) -> Move:
+def _bad(row: Replacement, state: State, report: StepReport) -> Move:
     if state is State.BEFORE:
-        why = f"The step before failed: {said.words} The machine was not touched."
+        why = f"The step before failed: {report.words} The machine was not touched."
         return _with(
-            end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=said.code or BEFORE_STEP_FAILED), said
+            end_and_start_again(row, Outcome.FAILED_UNTOUCHED, why, code=report.code or BEFORE_STEP_FAILED), report
         )
-    why = f"The new disk is in place, and the step after failed: {said.words}"
-    return _with(ended(Outcome.FAILED_REPLACED, why, code=AFTER_STEP_FAILED), said)
+    why = f"The new disk is in place, and the step after failed: {report.words}"
+    return _with(ended(Outcome.FAILED_REPLACED, why, code=AFTER_STEP_FAILED), report)
 
 
-def _with(move: Move, said: StepReport) -> Move:
-    return replace(move, events=[*said.events, *move.events])
+def _with(move: Move, report: StepReport) -> Move:
+    return replace(move, events=[*report.events, *move.events])

@@ -1,4 +1,4 @@
-"""What a step says of one machine."""
+"""The verdict of a step about one machine."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -8,17 +8,22 @@ from fleet.models import AuditEvent
 
 
 class StepVerdict(Enum):
+    """What a step has said of a machine so far."""
+
     GOOD = auto()
     BAD = auto()
-    UNKNOWN = auto()  # an answer that tells neither, or none that will ever come
+    UNKNOWN = auto()  # its answer says neither, or no answer will ever come
     NOT_YET = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """A verdict with its reason in words. `seconds` is when to ask again where there is none yet; `code` the cloud's word."""
+    """A verdict with its reason in words.
 
-    word: StepVerdict
+    `seconds` is when to ask again where there is no verdict yet, `code` the API's code where the cloud refused.
+    """
+
+    verdict: StepVerdict
     words: str = ""
     seconds: float = 5.0
     code: str = ""

@@ -1,6 +1,6 @@
 """A step as a signed webhook (Standard Webhooks): the receiver's answer carries the verdict.
 
-The same message, with the same id, is sent until there is a verdict: a receiver does the work once an id, and answers
+The same message, with the same id, is sent until there is a verdict. A receiver does the work once for each id; it answers
 `{"verdict": "pending"}` meanwhile, then `"good"` or `"bad"`, with `"words"` for people beside it.
 """
 
@@ -27,7 +27,7 @@ THREADS = 8
 
 
 def ask(batch: Batch, rows: list[Replacement], state: State) -> dict[int, StepReport]:
-    """Send each machine's message and return what the receiver says of it."""
+    """Send each machine's message; return the verdict of its receiver."""
     wanted = {row.pk: step.webhook for row in rows if (step := step_of(row, state))}
     known = Webhook.objects.filter(purpose=Webhook.Purpose.STEP, active=True).select_related("secret")
     receivers = known.in_bulk({pk for pk in wanted.values() if pk})
@@ -47,8 +47,8 @@ def ask(batch: Batch, rows: list[Replacement], state: State) -> dict[int, StepRe
         return _post(receiver, keys[receiver.pk], row, state, batch)
 
     with ThreadPoolExecutor(max_workers=min(THREADS, max(1, len(rows)))) as pool:
-        said = dict(zip([row.pk for row in rows], pool.map(send, rows), strict=True))
-    return {row.pk: _noted(row, said[row.pk], state, batch) for row in rows}
+        reports = dict(zip([row.pk for row in rows], pool.map(send, rows), strict=True))
+    return {row.pk: _with_first_asking(row, reports[row.pk], state, batch) for row in rows}
 
 
 def _post(receiver: Webhook, key: bytes, row: Replacement, state: State, batch: Batch) -> StepReport:
@@ -68,7 +68,7 @@ def _post(receiver: Webhook, key: bytes, row: Replacement, state: State, batch: 
 
 
 def message_id(row: Replacement, state: State) -> str:
-    """Return the id of a message: one for each stay of a machine in the step."""
+    """Return the id of the message: one for each visit of the machine to the step."""
     return f"{state}-{row.pk}-{row.epoch}-{int(row.entered_at.timestamp())}"
 
 
@@ -89,11 +89,11 @@ def _verdict(answer: Answer) -> StepReport:
     if answer.status == 429 or answer.status >= 500:
         return StepReport(StepVerdict.NOT_YET, f"The webhook answered {answer.status}.", 15)
     try:
-        said = json.loads(answer.text) if 200 <= answer.status < 300 else {}
+        parsed = json.loads(answer.text) if 200 <= answer.status < 300 else {}
     except ValueError:
-        said = {}
-    verdict = said.get("verdict") if isinstance(said, dict) else None
-    words = redact(str(said.get("words") or ""))[:200] if isinstance(said, dict) else ""
+        parsed = {}
+    body = parsed if isinstance(parsed, dict) else {}
+    verdict, words = body.get("verdict"), redact(str(body.get("words") or ""))[:200]
     match verdict:
         case "good":
             return StepReport(StepVerdict.GOOD, words or "The webhook says that it is good.")
@@ -104,10 +104,10 @@ def _verdict(answer: Answer) -> StepReport:
     return StepReport(StepVerdict.UNKNOWN, f"The webhook answered {answer.status} without a verdict.")
 
 
-def _noted(row: Replacement, said: StepReport, state: State, batch: Batch) -> StepReport:
-    """Add the first asking to what is written down."""
+def _with_first_asking(row: Replacement, report: StepReport, state: State, batch: Batch) -> StepReport:
+    """Add the event and the fields of the first message where this was the first."""
     if row.step_asked_at is not None:
-        return said
+        return report
     asked = machine_event(row, "instance.step_asked", message=message_id(row, state))
-    fields: RowFields = {"step_asked_at": batch.now, "step_id": message_id(row, state), **said.fields}
-    return replace(said, fields=fields, events=[asked, *said.events])
+    fields: RowFields = {"step_asked_at": batch.now, "step_id": message_id(row, state), **report.fields}
+    return replace(report, fields=fields, events=[asked, *report.events])
