@@ -1,5 +1,6 @@
 """Drafting: from ticked machines to a change that is submitted."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.contrib import messages
@@ -16,7 +17,6 @@ from fleet.changes.drafting import drafts
 from fleet.changes.drafting.drafts import Overtaken
 from fleet.changes.judging.judgement import judge_draft
 from fleet.changes.judging.machine import disk_request_of
-from fleet.changes.permissions import require
 from fleet.changes.queries import at_its_time
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
@@ -27,15 +27,19 @@ from fleet.web.change.draft.findings import JUDGED, tell
 from fleet.web.change.draft.images import picker
 from fleet.web.change.draft.page import PAGE, draft_page, listed_page, make_form
 from fleet.web.change.draft.places import places_table
+from fleet.web.change.draft.saving import Attempt, SaveOutcome, save
 from fleet.web.change.show import answer_refusal, change_or_404
-from fleet.web.shared.forms import fault, validated
+from fleet.web.shared.forms import validated
 from fleet.web.shared.htmx import Request, redirect_to, wants_partial
 from fleet.web.shared.numbers import ids_of, number_of
 from fleet.web.shared.refusals import STATUS, record_refusal
 from fleet.web.shared.scope import visible_changes, whether_covered
 
-SAVED = "Nothing was submitted; what you typed is saved as a draft."
-KEPT_NOTHING = "Nothing was submitted, and nothing was saved."
+# What became of a form that was to be submitted and was not.
+SENTENCES = {
+    SaveOutcome.SAVED: "Nothing was submitted; what you typed is saved as a draft.",
+    SaveOutcome.NOT_SAVED: "Nothing was submitted, and nothing was saved.",
+}
 BY_HAND = ("by_hand", "Left out by hand")
 
 
@@ -61,9 +65,9 @@ def draft(request: Request, pk: int) -> HttpResponse:
         if change.state != ChangeState.DRAFT or not mine:
             return redirect("change", pk)
         return draft_page(request, change, now, make_form(request, change, now))
-    answer = _save(request, pk, act="edit")
-    if answer is not None:
-        return answer
+    attempt = save(request, *change_or_404(request, pk))
+    if attempt.outcome is SaveOutcome.NOT_SAVED:
+        return _redisplay(request, attempt)
     if "look" not in request.POST:
         messages.success(request, "The draft is saved.", extra_tags="ok")
     return _to_draft(request, pk)
@@ -142,14 +146,15 @@ def leave_out(request: Request, pk: int) -> HttpResponse:
     """Take the machines of one reason (`code`), or single ones (`target`), out of the draft; the form is saved with it."""
     try:
         with transaction.atomic():
-            answer = _save(request, pk, act="edit")
-            if answer is not None:
-                return answer
+            attempt = save(request, *change_or_404(request, pk))
+            if attempt.outcome is SaveOutcome.NOT_SAVED:
+                return _redisplay(request, attempt)
             change, now = change_or_404(request, pk)
             reasons = _reasons(request.POST, change, now)
             number = drafts.leave_out(actor=request.user, change_id=pk, reasons=reasons, now=now)
     except Refused as refused:
-        return _redisplay(request, pk, refused, act="edit")
+        # What had been saved is rolled back with it.
+        return _redisplay(request, replace(attempt, outcome=SaveOutcome.NOT_SAVED, refused=refused))
     messages.success(request, f"Left out {count(number, 'machine')}.", extra_tags="ok")
     return _to_draft(request, pk)
 
@@ -158,17 +163,10 @@ def leave_out(request: Request, pk: int) -> HttpResponse:
 @sensitive_post_parameters("password")
 def submit(request: Request, pk: int) -> HttpResponse:
     """Save what was typed, then ask for a review. Whatever stands in the way, nothing that was typed is lost."""
-    answer = _save(request, pk, act="submit", strict=True)
-    if answer is not None:
-        return answer
-    change, now = change_or_404(request, pk)
-    if not make_form(request, change, now, data=request.POST).is_valid():
-        return _redisplay(request, pk, None, act="submit", strict=True, said=SAVED)
-    try:
-        drafts.submit(actor=request.user, change_id=pk, now=now)
-    except Refused as refused:
-        return _redisplay(request, pk, refused, act="submit", strict=True, said=SAVED)
-    return redirect_to(request, "change", pk)
+    attempt = save(request, *change_or_404(request, pk), submitting=True)
+    if attempt.outcome is SaveOutcome.SUBMITTED:
+        return redirect_to(request, "change", pk)
+    return _redisplay(request, attempt, submitting=True)
 
 
 @require_POST
@@ -200,56 +198,31 @@ def _own(request: Request, pk: int) -> tuple[Change, datetime]:
     return change, now
 
 
-def _seen(request: Request) -> datetime | None:
-    """Return when the draft had been edited last as the page showed it, None where it does not say."""
-    try:
-        seen = datetime.fromisoformat(request.POST.get("seen", ""))
-    except ValueError:
-        return None
-    return seen if seen.tzinfo else None
-
-
-def _save(request: Request, pk: int, *, act: str, strict: bool = False) -> HttpResponse | None:
-    """Save the form if every field fits, as far as a draft needs it; else save nothing, and return the page that says why."""
-    change, now = change_or_404(request, pk)
-    form = make_form(request, change, now, data=request.POST, lenient=True)
-    try:
-        require("edit", change, request.user, now)
-        if not form.is_valid():
-            return _redisplay(request, pk, None, act=act, strict=strict, said=KEPT_NOTHING if strict else "")
-        drafts.edit_draft(actor=request.user, change_id=pk, settings=form.settings(), now=now, seen=_seen(request))
-    except Refused as refused:
-        return _redisplay(request, pk, refused, act=act)
-    return None
-
-
-def _redisplay(
-    request: Request, pk: int, refused: Refused | None, *, act: str, strict: bool = False, said: str = ""
-) -> HttpResponse:
-    """Show the draft with everything that was typed, and why it was not carried out.
-
-    The form is made anew: a password that fits has been sealed meanwhile, and shows as sealed.
-    """
-    change, now = change_or_404(request, pk)
+def _redisplay(request: Request, attempt: Attempt, *, submitting: bool = False) -> HttpResponse:
+    """Show the draft with everything that was typed, and why it was not carried out."""
+    change, now, form, refused = attempt.change, attempt.now, attempt.form, attempt.refused
+    saved, act = attempt.outcome is SaveOutcome.SAVED, "submit" if submitting else "edit"
     if refused and refused.kind == "forbidden":
-        return answer_refusal(request, pk, refused, act=act)
-    form = make_form(request, change, now, data=request.POST, lenient=not strict)
-    form.is_valid()
+        return answer_refusal(request, change.pk, refused, act=act)
+    # Who was refused before anything was saved is told of that alone, and not of what a review would need besides.
+    for_review = submitting and (saved or refused is None)
+    if saved or refused:
+        # The draft is no longer the one that the form was made for: it holds what was typed (a password is sealed and
+        # shows as sealed), or what somebody else typed.
+        change, now = change_or_404(request, change.pk)
+        form = make_form(request, change, now, data=request.POST, lenient=not for_review)
+        form.is_valid()
+    elif for_review:
+        form.is_complete()
     # Whoever reads that somebody else was faster may save over it; until then the page speaks of what it showed.
-    seen = "" if said == SAVED or isinstance(refused, Overtaken) else request.POST.get("seen", "")
-    if said != SAVED and request.POST.get("password") and "password" not in form.errors:
+    seen = "" if saved or isinstance(refused, Overtaken) else request.POST.get("seen", "")
+    if not saved and request.POST.get("password") and "password" not in form.errors:
         form.say("password", "warn", "It was not kept, since something else does not fit.", "Type it again.")
-    if refused and refused.kind == "wrong":
-        name = refused.field if refused.field in form.fields else None
-        if name is None or name not in form.errors:
-            form.add_error(name, fault(refused.sentence))
-        refused = None
-    elif refused:
+    if refused:
         record_refusal(request, refused, act=act, change=change)
-    status = STATUS[refused.kind] if refused else 422
-    return draft_page(
-        request, change, now, form, refused=refused, status=status, as_errors=strict, said=said, seen=seen
-    )
+        form.refuse(refused)
+    said = SENTENCES[attempt.outcome] if for_review else ""
+    return draft_page(request, change, now, form, as_errors=for_review, said=said, seen=seen)
 
 
 def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:

@@ -160,6 +160,12 @@ class DraftForm(RolloutForm, WindowForm):
             return
         super().add_error(field, error)
 
+    def is_complete(self) -> bool:
+        """Validate once more, now for a review: from here on the errors are all that stands in its way."""
+        self.lenient = False
+        self.full_clean()
+        return self.is_valid()
+
     def clean_disk_size(self) -> int | None:
         text = self.cleaned_data["disk_size"].replace(",", "").strip()
         if not text:

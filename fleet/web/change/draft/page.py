@@ -25,6 +25,7 @@ from fleet.web.change.draft.images import picker
 from fleet.web.shared.htmx import Request
 from fleet.web.shared.numbers import number_of
 from fleet.web.shared.paging import Page
+from fleet.web.shared.refusals import status_of
 
 PAGE = "draft/draft.html"
 LISTED = 50
@@ -70,13 +71,15 @@ def draft_page(
     now: datetime,
     form: DraftForm,
     *,
-    refused: Refused | None = None,
-    status: int = 200,
     as_errors: bool = False,
     said: str = "",
     seen: str = "",
 ) -> HttpResponse:
-    """Render the whole page of a draft for somebody who edits it; `seen` is the last edit that they know of, if not this."""
+    """Render the whole page of a draft for somebody who edits it.
+
+    `as_errors` counts every machine that is blocked among the errors of the form; `said` is what became of a form with
+    errors; `seen` is the last edit that the person knows of, where it is not the present one.
+    """
     disk_request = form.disk_request()
     judgement = judge_draft(change=change, disk_request=disk_request, now=now)
     context = follows_context(change, form, judgement, now)
@@ -90,7 +93,7 @@ def draft_page(
             today=now.date(),
         ),
         "systems": _systems(judgement.alike_machines, now),
-        "refused": refused,
+        "refused": form.refused,
         "said": said,
         "seen": seen or change.edited_at.isoformat(),
         "returned": form.choices.returned,
@@ -98,7 +101,7 @@ def draft_page(
         "left_out_total": sum(group.machines for group in form.choices.left_out),
         "list": listed_page(change, judgement, disk_request, now, number) if "list" in request.GET else None,
     }
-    return render(request, PAGE, context, status=status)
+    return render(request, PAGE, context, status=status_of(form))
 
 
 def _systems(alike_machines: list[AlikeMachines], now: datetime) -> list[System]:
