@@ -1,9 +1,11 @@
 """Folders that a server of another user may pass through; pytest's own are closed to others."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.support.leftovers import processes_of
@@ -17,4 +19,5 @@ def var() -> Iterator[Path]:
         folder.chmod(0o711)
         yield folder
         for process in processes_of(folder=folder):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may be ending at this very moment
+                process.kill()

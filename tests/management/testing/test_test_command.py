@@ -80,8 +80,9 @@ def test_what_tests_report_and_which_checks_failed_is_said_at_the_end_whatever_p
         "def test_both(report, worker_id, turn):\n"
         "    report(f'{worker_id} was here')\n"
     )
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
 
-    done = manage_test(str(tmp_path), "-p", "tests.conftest", "-q", "-n2")
+    done = manage_test(str(tmp_path), "-q", "-n2")
 
     lines = done.stdout.splitlines()
     assert {"gw0 was here", "gw1 was here", "FAILED before the tests: bad (see above)"} <= set(lines)
