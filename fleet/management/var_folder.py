@@ -11,7 +11,7 @@ import psutil  # type: ignore[import-untyped]
 
 from fleet.management.processes.child import CannotStart
 
-ENDING_WITHIN = 40.0  # seconds that the processes of an `up` that was killed have to end
+ENDING_WITHIN = 40.0  # seconds in which the processes of an `up` that was killed must have ended
 
 
 def make_folder(*, path: Path) -> None:
@@ -32,8 +32,8 @@ def write_private(*, path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def owned_secret(*, path: Path, make: Callable[[], str]) -> str:
-    """Return the secret kept in `path`, made and written on the first call; raises `Refused` where others can read it."""
+def kept_secret(*, path: Path, make: Callable[[], str]) -> str:
+    """Return the secret kept in `path`, which the first call makes; raises `CannotStart` where others can read or write it."""
     if not path.exists():
         write_private(path=path, text=make())
     mode = path.stat().st_mode & 0o777
@@ -46,7 +46,7 @@ def owned_secret(*, path: Path, make: Callable[[], str]) -> str:
 
 
 class FolderLock:
-    """The right to use `var/`, held by this process and by its guardian, which may outlive it a little."""
+    """The lock on `var/`: held by this process and by its guardian, which may outlive it a little."""
 
     def __init__(self, *, folder: Path) -> None:
         self._path = folder / "lock"
@@ -58,9 +58,9 @@ class FolderLock:
         return self._handle
 
     def take(self, *, say: Callable[[str], None]) -> None:
-        """Take the lock; raises `Refused` when another start uses the folder; waits for one that ends."""
+        """Take the lock, waiting for one that is about to end; raises `CannotStart` when another start uses the folder."""
         end = time.monotonic() + ENDING_WITHIN
-        told = False
+        announced = False
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,12 +71,12 @@ class FolderLock:
                     f"{self._path.parent} is in use by another start (process {holder or 'unknown'}). "
                     "Stop that one with Ctrl-C, or set FLEET_VAR to another folder."
                 )
-            if not told:
+            if not announced:
                 say("The last start was killed; waiting until its processes have ended.")
-                told = True
+                announced = True
             time.sleep(0.1)
         os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, f"{os.getpid()} {_born(os.getpid())}\n".encode(), 0)
+        os.pwrite(self._handle, f"{os.getpid()} {_started_at(os.getpid())}\n".encode(), 0)
 
     def release(self) -> None:
         """Give the folder back."""
@@ -85,11 +85,11 @@ class FolderLock:
     def _holder(self) -> int | None:
         """Return the process that wrote itself into the lock, if that very process still runs."""
         with contextlib.suppress(ValueError, psutil.Error):
-            pid, born = os.pread(self._handle, 100, 0).decode().split()
-            if _born(int(pid)) == born and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE:
+            pid, started = os.pread(self._handle, 100, 0).decode().split()
+            if _started_at(int(pid)) == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE:
                 return int(pid)
         return None
 
 
-def _born(pid: int) -> str:
+def _started_at(pid: int) -> str:
     return f"{psutil.Process(pid).create_time():.2f}"

@@ -1,4 +1,4 @@
-"""What a bench stands on: a PostgreSQL of its own with all tables, accounts whose cloud is an emulator; nothing stays behind."""
+"""The setup of a bench: a PostgreSQL of its own with all tables, accounts whose cloud is an emulator. Nothing stays behind."""
 
 import os
 import tempfile

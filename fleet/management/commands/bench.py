@@ -19,32 +19,32 @@ BENCHES: dict[str, Callable[[], list[dict[str, Any]]]] = {
 
 
 class Command(BaseCommand):
-    """Measures, and prints a table or one JSON object."""
+    """Measure, and print a table or one JSON object."""
 
     help = "Measure figures against their limits; a figure over its limit is marked, and is not an error."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Takes the name of a bench, and the form of the output."""
+        """Take the name of a bench, and the form of the output."""
         parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Measures, then prints."""
+        """Measure, then print."""
         figures = BENCHES[options["name"]]()
         if options["json"]:
             self.stdout.write(json.dumps({"bench": options["name"], "figures": figures}))
             return
         width = max(len(row["name"]) for row in figures)
         for row in figures:
-            self.stdout.write(f"{row['name']:<{width}}  {_measured(row):>14}  {_verdict(row)}".rstrip())
+            self.stdout.write(f"{row['name']:<{width}}  {_measured(row):>14}  {_against_limit(row)}".rstrip())
 
 
 def _measured(row: dict[str, Any]) -> str:
     return f"{row['value']:,} {row['unit']}"
 
 
-def _verdict(row: dict[str, Any]) -> str:
+def _against_limit(row: dict[str, Any]) -> str:
     if row["limit"] is None:
         return ""
     sign = "within" if row["value"] <= row["limit"] else "OVER"

@@ -83,9 +83,7 @@ def _opens(sealed: SealedSecret | None) -> bool:
 
 
 def _people(password: str) -> None:
-    """Create the people; without a password they cannot sign in yet. One who has this password keeps its
-    hash.
-    """
+    """Create the people. Without a password they cannot sign in yet; the hash of one who has this password already stays."""
     for name, role in PEOPLE.items():
         person, created = User.objects.get_or_create(username=name)
         if created:

@@ -10,15 +10,15 @@ from fleet.emulator.main import add_options, run
 
 
 class Command(BaseCommand):
-    """Serves the emulated ECS API until it is told to stop."""
+    """Serve the emulated ECS API until somebody asks it to stop."""
 
     help = "Serve a local endpoint of the ECS API with a demo fleet."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Takes what `python -m fleet.emulator` takes."""
+        """Take what `python -m fleet.emulator` takes."""
         add_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs the emulator and ends with its exit code."""
+        """Run the emulator, and end with its exit code."""
         sys.exit(run(argparse.Namespace(**options)))

@@ -55,7 +55,7 @@ def run_tests(
     added: dict[str, str] | None = None,
     output: IO[str] | None = None,
 ) -> int:
-    """Run what `arguments` ask for on a database of its own, and return the exit code.
+    """Run what `arguments` ask for on a PostgreSQL of its own, and return the exit code.
 
     `added` goes into the tests' environment; pytest writes to `output`, else to the terminal.
     """
@@ -67,8 +67,8 @@ def run_tests(
         server = EmbeddedPostgres(folder=folder, guardian=guardian, logfile=folder / "postgres.log", durable=False)
         try:
             begin = time.monotonic()
-            surroundings = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
-            environment = clean_environment(without_proxies=True, **surroundings)
+            variables = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
+            environment = clean_environment(without_proxies=True, **variables)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
             return _run(arguments=arguments, environment=environment, say=say, output=output)
         except CannotStart as refused:

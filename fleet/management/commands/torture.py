@@ -45,13 +45,13 @@ TORTURES = {
 
 
 class Command(BaseCommand):
-    """Prints the seed, runs, and says what came of it."""
+    """Print the seed, run, and say what came of it."""
 
     help = "Run tests of the suite for much longer, from another seed each time: kills, faults, hostile forms."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Takes the name of a torture, its length, its seed, and the form of the output."""
+        """Take the name of a torture, its length, its seed, and the form of the output."""
         lengths = ", ".join(f"{name} ({each.rounds:,} {each.of})" for name, each in TORTURES.items())
         parser.add_argument("name", choices=sorted(TORTURES), help=f"what to run: {lengths}")
         parser.add_argument("--rounds", type=_count, help="how many rounds instead")
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object, and all else as errors")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs the tests in a child, and exits with its code if it is not 0."""
+        """Run the tests in a child, and exit with its code if it is not 0."""
         name, torture = options["name"], TORTURES[options["name"]]
         if not (settings.ROOT / torture.path).is_file():
             raise CommandError(f"There is nothing to run for {name} here: {torture.path} is missing.")
@@ -81,8 +81,8 @@ class Command(BaseCommand):
             )
             tests = _outcomes(results)
         if options["json"]:
-            told = {"torture": name, "rounds": rounds, "seed": seed, "seconds": round(time.monotonic() - begin, 1)}
-            self.stdout.write(json.dumps(told | {"passed": code == 0, "tests": tests}))
+            result = {"torture": name, "rounds": rounds, "seed": seed, "seconds": round(time.monotonic() - begin, 1)}
+            self.stdout.write(json.dumps(result | {"passed": code == 0, "tests": tests}))
         elif code:
             self.stdout.write(f"To repeat it: python3 manage.py torture {name} --rounds {rounds} --seed {seed}")
         if code:

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wish = UpOptions(
+        asked = UpOptions(
             root=settings.ROOT,
             folder=settings.VAR.resolve(),
             host=options["host"],
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             emulator=not options["no_emulator"],
         )
         try:
-            Launch(wish=wish, stop=Stop(), say=self._say).run()
+            Launch(options=asked, stop=Stop(), say=self._say).run()
         except CannotStart as refused:
             sys.exit(str(refused))
 

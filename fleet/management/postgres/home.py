@@ -41,7 +41,10 @@ class Home:
 
 
 def choose_home(*, folder: Path, elsewhere: Path = ELSEWHERE) -> Home:
-    """Choose and make the places for the PostgreSQL of `folder` (usually `var`), which exists."""
+    """Choose and make the places for the PostgreSQL of `folder` (usually `var`), which exists.
+
+    Raises `CannotStart` where the machine has no user or no binaries for it.
+    """
     user = _server_user()
     binaries = _shipped()
     base = _base(folder, elsewhere, user) if user else folder

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: its wheel's binaries with our own start and stop, reached by a unix socket.
+"""The embedded PostgreSQL: the binaries of a wheel, started and stopped by us, reached by a Unix socket.
 
 The wheel's own server manager is not used: it leaves the server running after a `kill -9`, opens parent
 folders when root starts it, and trusts every local user.
@@ -22,7 +22,7 @@ from psycopg import sql
 from fleet.management.postgres.home import ELSEWHERE, Home, choose_home
 from fleet.management.processes.child import CannotStart, Process, spawn, tail
 from fleet.management.processes.guardian import Guardian
-from fleet.management.up.var_folder import owned_secret
+from fleet.management.var_folder import kept_secret
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,10 @@ VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL of our own in `folder`, which only one process uses at a time (the caller sees to it)."""
+    """A PostgreSQL of our own in `folder`, which only one process may use at a time; the caller sees to that.
+
+    `durable=False` is for data that nobody needs after a power cut.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Make the database if there is none, start the server, and return its address once it answers.
 
-        Raises `Refused` with a sentence, and the end of the server's log, when it does not come up.
+        Raises `CannotStart` with a sentence, and the end of the server's log, when it does not come up.
         """
         home = choose_home(folder=self._folder, elsewhere=self._elsewhere)
         password = _password(home, path=self._folder / "postgres-password")
@@ -133,7 +136,7 @@ def _password(home: Home, *, path: Path) -> str:
             f"{path} is missing, and without it the database in {home.data.parent} cannot be opened. "
             "Put the file back, or move that folder away to start with an empty database."
         )
-    return owned_secret(path=path, make=lambda: secrets.token_urlsafe(32))
+    return kept_secret(path=path, make=lambda: secrets.token_urlsafe(32))
 
 
 def _environment() -> dict[str, str]:
@@ -179,14 +182,14 @@ def _initialise(home: Home, *, password: str, durable: bool) -> None:
 
 def _check_version(home: Home) -> None:
     data = (home.data / "PG_VERSION").read_text().strip()
-    told = subprocess.run(
+    printed = subprocess.run(
         [home.program("postgres"), "--version"],
         capture_output=True,
         text=True,
         check=True,
         env=_environment(),
     )
-    program = told.stdout.split()[-1].split(".")[0]
+    program = printed.stdout.split()[-1].split(".")[0]
     if data != program:
         raise CannotStart(
             f"The database in {home.data} was made by PostgreSQL {data}; installed is PostgreSQL {program}. "

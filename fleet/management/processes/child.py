@@ -1,4 +1,4 @@
-"""Child processes: each started in a process group of its own, held by the guardian, and ended whole."""
+"""Child processes: each is started in a process group of its own, held by the guardian, and ended with its whole group."""
 
 import contextlib
 import errno
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from fleet.management.processes.guardian import Guardian, group_alive, kill_group, tied_to_parent
 
-LARGEST_LOG = 5 * 1024 * 1024  # bytes; a larger log is put aside, once, when its process starts
+LARGEST_LOG = 5 * 1024 * 1024  # bytes; a larger log is put aside when its process starts
 
 
 class CannotStart(Exception):
-    """A sentence for the person at the terminal: what is so, and what to do."""
+    """A sentence for the person at the terminal: what is in the way, and what to do about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Process:
         return self._popen.poll()
 
     def stop(self) -> None:
-        """Ask the child to stop, wait, then kill what is left of its group; does nothing twice."""
+        """Ask the child to stop, wait, then kill what is left of its group; a second call does nothing."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(self._stop_with)
         try:
@@ -66,7 +66,7 @@ class Process:
         self.clear()
 
     def clear(self) -> None:
-        """Reap the child and kill what it left behind in its group."""
+        """Reap the child, and kill what it left behind in its group."""
         self._popen.wait()
         end = time.monotonic() + 2.0
         while group_alive(group=self.pid) and time.monotonic() < end:

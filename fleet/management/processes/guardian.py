@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-LONGEST_GRACE = 5.0  # seconds the guardian leaves each process: its owner is dead, and somebody may be waiting to start
+LONGEST_GRACE = 5.0  # seconds the guardian gives each process: its owner is dead, and somebody may be waiting to start
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def alive(*, pid: int) -> bool:
-    """Say whether `pid` runs; a zombie, which only waits to be reaped by its parent, does not."""
+    """Say whether the process runs; a zombie, which only waits to be reaped by its parent, does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -65,10 +65,9 @@ def finish(*, pid: int, stop_with: int, grace: float) -> None:
 
 
 def tied_to_parent(*, stop_with: int) -> Callable[[], None] | None:
-    """Return what a child runs before its program, so that it gets `stop_with` when this process dies.
+    """Return what a child must run before its program, so that it gets the signal `stop_with` when this process dies.
 
-    The kernel counts the death of the *thread* that started the child: call this and start the child in the
-    main one.
+    The kernel looks at the *thread* that started the child: call this, and start the child, in the main thread.
     """
     if _libc is None:
         return None
@@ -83,7 +82,7 @@ def tied_to_parent(*, stop_with: int) -> Callable[[], None] | None:
     return tie
 
 
-def _deaf() -> None:
+def _ignore_signals() -> None:
     # Kept across the start of the guardian's program: there is no moment in which it can be asked to stop.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -108,7 +107,7 @@ class Guardian:
             stderr=subprocess.DEVNULL,
             pass_fds=self._keep,
             start_new_session=True,  # Ctrl-C in the terminal must not reach it
-            preexec_fn=_deaf,
+            preexec_fn=_ignore_signals,
             cwd="/",
             text=True,
         )
@@ -128,7 +127,7 @@ class Guardian:
         if self._held.pop(pid, None):
             self._tell(f"drop {pid}\n")
 
-    def mend(self) -> bool:
+    def restart_if_gone(self) -> bool:
         """Start a new guardian if the present one is gone, and say whether that was so."""
         if self._process.poll() is None:
             return False
@@ -149,7 +148,7 @@ class Guardian:
             self._process.stdin.close()
 
     def _tell(self, line: str) -> None:
-        # A dead guardian is replaced by the next `mend`, which tells the new one everything.
+        # A dead guardian is replaced by the next `restart_if_gone`, which tells the new one everything.
         assert self._process.stdin is not None
         if self._process.stdin.closed:
             return

@@ -1,7 +1,6 @@
-"""Being asked to stop: signals set a flag and wake the main loop, and do nothing else.
+"""How a process is asked to stop: signals set a flag and wake the main loop, and do nothing else.
 
-A handler that takes a lock (as `threading.Event.set` does) can meet the loop holding that same lock, and
-hang.
+A handler that takes a lock, as `threading.Event.set` does, may interrupt the loop while it holds that very lock, and hang.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Starting everything for `manage.py up`, in order, and keeping it running until somebody asks to stop."""
+"""Start everything for `manage.py up`, in order, and keep it running until somebody asks to stop."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from fleet.management.processes.child import CannotStart, Process, clean_environ
 from fleet.management.processes.guardian import Guardian
 from fleet.management.processes.stop_signal import Stop
 from fleet.management.up.services import Service, Services
-from fleet.management.up.var_folder import FolderLock, make_folder, owned_secret, write_private
+from fleet.management.var_folder import FolderLock, kept_secret, make_folder, write_private
 
 READY_WITHIN = 60.0  # seconds for the web server and the emulator to answer
 DEFAULT_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -29,7 +29,7 @@ SIGN_INS = ("operator", "reviewer", "auditor", "admin")
 
 @dataclass(frozen=True, kw_only=True)
 class UpOptions:
-    """What the person who types `up` asks for."""
+    """What the person who types `up` asks for; `instances`: how many machines a new demo fleet has (None: the usual number)."""
 
     root: Path
     folder: Path
@@ -52,23 +52,23 @@ class Interrupted(Exception):
 
 
 class Launch:
-    """One run of `up`."""
+    """One run of `up`, from the first check to the end of the last process."""
 
-    def __init__(self, *, wish: UpOptions, stop: Stop, say: Callable[[str], None]) -> None:
-        self._wish = wish
+    def __init__(self, *, options: UpOptions, stop: Stop, say: Callable[[str], None]) -> None:
+        self._options = options
         self._stop = stop
         self._say = say
-        self._logs = wish.folder / "log"
-        self._url_file = wish.folder / "database.url"
+        self._logs = options.folder / "log"
+        self._url_file = options.folder / "database.url"
         self._environment: dict[str, str] = {}
         self._guardian: Guardian
 
     def run(self) -> None:
-        """Start all, say where it is, keep it running; raises `Refused` when something is in the way."""
-        make_folder(path=self._wish.folder)
+        """Start everything, say where it is and keep it running; raises `CannotStart` when something is in the way."""
+        make_folder(path=self._options.folder)
         self._logs.mkdir(exist_ok=True)
-        (self._wish.folder / "static").mkdir(exist_ok=True)  # whitenoise warns where it is missing
-        lock = FolderLock(folder=self._wish.folder)
+        (self._options.folder / "static").mkdir(exist_ok=True)  # whitenoise warns where it is missing
+        lock = FolderLock(folder=self._options.folder)
         lock.take(say=self._say)
         try:
             self._check_ports()
@@ -81,12 +81,12 @@ class Launch:
             lock.release()
 
     def _check_ports(self) -> None:
-        wish = self._wish
-        if wish.emulator and wish.port == wish.emulator_port:
-            raise CannotStart(f"--port and --emulator-port are both {wish.port}. Give two different ports.")
-        asked = [(wish.host, wish.port, "--port")]
-        if wish.emulator:
-            asked.append(("127.0.0.1", wish.emulator_port, "--emulator-port"))
+        options = self._options
+        if options.emulator and options.port == options.emulator_port:
+            raise CannotStart(f"--port and --emulator-port are both {options.port}. Give two different ports.")
+        asked = [(options.host, options.port, "--port")]
+        if options.emulator:
+            asked.append(("127.0.0.1", options.emulator_port, "--emulator-port"))
         # After a kill of everything, guardian included, the last one's children may still be ending.
         patience = 5.0 if self._url_file.exists() else 0.0
         for host, port, option in asked:
@@ -115,31 +115,31 @@ class Launch:
             self._say("Stopped.")
 
     def _start(self, services: Services) -> None:
-        wish = self._wish
-        owned_secret(path=wish.folder / "secret-key", make=lambda: secrets.token_urlsafe(50))
-        owned_secret(path=wish.folder / "seal-keys", make=lambda: urlsafe_b64encode(os.urandom(32)).decode())
-        self._environment = clean_environment(without_proxies=wish.emulator, FLEET_VAR=str(wish.folder))
+        options = self._options
+        kept_secret(path=options.folder / "secret-key", make=lambda: secrets.token_urlsafe(50))
+        kept_secret(path=options.folder / "seal-keys", make=lambda: urlsafe_b64encode(os.urandom(32)).decode())
+        self._environment = clean_environment(without_proxies=options.emulator, FLEET_VAR=str(options.folder))
         with self._step("PostgreSQL"):
             self._start_database(services)
-        if wish.emulator:
+        if options.emulator:
             services.start(Service(name="emulator", turn=2, start=self._emulator))
         with self._step("tables"):
             self._command("migrate", "--no-input")
         services.start(Service(name="web", turn=0, start=self._web))
-        if wish.emulator:
+        if options.emulator:
             with self._step("emulator"):
-                self._await(services, "emulator", f"http://127.0.0.1:{wish.emulator_port}/__emulator__/health")
+                self._await(services, "emulator", f"http://127.0.0.1:{options.emulator_port}/__emulator__/health")
             with self._step("demo"):
                 self._command(
                     "demo",
-                    f"--emulator-port={wish.emulator_port}",
+                    f"--emulator-port={options.emulator_port}",
                     environment={"FLEET_DEMO_PASSWORD": self._demo_password()},
                 )
         with self._step("inventory"):
             self._first_sync()
         services.start(Service(name="worker", turn=1, start=self._worker))
         with self._step("web"):
-            self._await(services, "web", f"http://{self._probe_host()}:{wish.port}/healthz")
+            self._await(services, "web", f"http://{self._probe_host()}:{options.port}/healthz")
 
     def _start_database(self, services: Services) -> None:
         given = os.environ.get("DATABASE_URL")
@@ -147,7 +147,7 @@ class Launch:
             self._environment["DATABASE_URL"] = given
             return
         server = EmbeddedPostgres(
-            folder=self._wish.folder, guardian=self._guardian, logfile=self._logs / "postgres.log"
+            folder=self._options.folder, guardian=self._guardian, logfile=self._logs / "postgres.log"
         )
 
         def start() -> Process:
@@ -159,23 +159,23 @@ class Launch:
         services.start(Service(name="PostgreSQL", turn=3, start=start))
 
     def _emulator(self) -> Process:
-        wish = self._wish
-        state = wish.folder / "emulator.db"
-        fresh = () if wish.instances is None else ("--instances", str(wish.instances))
+        options = self._options
+        state = options.folder / "emulator.db"
+        fresh = () if options.instances is None else ("--instances", str(options.instances))
         return self._child(
             "emulator",
-            *("-m", "fleet.emulator", "--port", str(wish.emulator_port)),
-            *("--speed", f"{wish.speed:g}", "--state", str(state), *fresh),
+            *("-m", "fleet.emulator", "--port", str(options.emulator_port)),
+            *("--speed", f"{options.speed:g}", "--state", str(state), *fresh),
         )
 
     def _web(self) -> Process:
-        wish = self._wish
+        options = self._options
         shared_memory = Path("/dev/shm")
         beats = ("--worker-tmp-dir", str(shared_memory)) if os.access(shared_memory, os.W_OK) else ()
-        host = f"[{wish.host}]" if ":" in wish.host else wish.host
+        host = f"[{options.host}]" if ":" in options.host else options.host
         return self._child(
             "web",
-            *("-m", "gunicorn", "fleet.wsgi:application", "--bind", f"{host}:{wish.port}"),
+            *("-m", "gunicorn", "fleet.wsgi:application", "--bind", f"{host}:{options.port}"),
             *("--worker-class", "gthread", "--workers", "2", "--threads", "8", "--graceful-timeout", "8"),
             *("--no-control-socket", "--log-level", "warning", *beats),
             environment={"FLEET_HOSTS": os.environ.get("FLEET_HOSTS") or ",".join(self._host_names())},
@@ -183,8 +183,8 @@ class Launch:
 
     def _worker(self) -> Process:
         # Links in messages begin with the site's address.
-        site = os.environ.get("FLEET_SITE_URL") or f"http://localhost:{self._wish.port}"
-        manage = str(self._wish.root / "manage.py")
+        site = os.environ.get("FLEET_SITE_URL") or f"http://localhost:{self._options.port}"
+        manage = str(self._options.root / "manage.py")
         return self._child("worker", manage, "worker", grace=20.0, environment={"FLEET_SITE_URL": site})
 
     def _child(
@@ -196,13 +196,13 @@ class Launch:
             guardian=self._guardian,
             log=self._logs / f"{name}.log",
             environment=self._environment | (environment or {}),
-            folder=self._wish.root,
+            folder=self._options.root,
             grace=grace,
         )
 
     def _command(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        """Run a command of manage.py to its end; raises `Refused` with the end of its log if it fails."""
-        child = self._child("setup", str(self._wish.root / "manage.py"), *arguments, environment=environment)
+        """Run a command of manage.py to its end; raises `CannotStart` with the end of its log if it fails."""
+        child = self._child("setup", str(self._options.root / "manage.py"), *arguments, environment=environment)
         try:
             while child.exit_code is None:
                 if self._stop.wait(seconds=0.2):
@@ -234,19 +234,19 @@ class Launch:
     def _demo_password(self) -> str:
         given = os.environ.get("FLEET_DEMO_PASSWORD")
         # Four groups that a person can type from a screen.
-        return given or owned_secret(
-            path=self._wish.folder / "demo-password",
+        return given or kept_secret(
+            path=self._options.folder / "demo-password",
             make=lambda: "-".join(secrets.token_hex(2) for _ in range(4)),
         )
 
     def _host_names(self) -> list[str]:
-        host = self._wish.host
+        host = self._options.host
         if host in LOOPBACK:
             return [*DEFAULT_HOSTS]
         return [*DEFAULT_HOSTS, socket.gethostname(), *(() if host in EVERYWHERE else (host,))]
 
     def _probe_host(self) -> str:
-        host = "127.0.0.1" if self._wish.host in (*EVERYWHERE, "localhost") else self._wish.host
+        host = "127.0.0.1" if self._options.host in (*EVERYWHERE, "localhost") else self._options.host
         return f"[{host}]" if ":" in host else host
 
     @contextlib.contextmanager
@@ -269,8 +269,8 @@ class Launch:
                 sys.stdout.flush()
 
     def _welcome(self) -> str:
-        lines = ["", f"Fleet OS is at {self._wish.address}"]
-        if self._wish.emulator:
+        lines = ["", f"Fleet OS is at {self._options.address}"]
+        if self._options.emulator:
             lines += [
                 f"Sign in as {', '.join(SIGN_INS[:-1])} or {SIGN_INS[-1]}; the password of all four: "
                 f"{self._demo_password()}",

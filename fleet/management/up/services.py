@@ -1,4 +1,4 @@
-"""The children of `up` that must stay: started once, started again when they die, ended in their order."""
+"""The processes that `up` keeps running: started again when they die, and ended in their order."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from fleet.management.processes.child import CannotStart, Process
 from fleet.management.processes.guardian import Guardian
 from fleet.management.processes.stop_signal import Stop
 
-SETTLED = 60.0  # seconds after which a child that dies is started again at once
+STEADY_AFTER = 60.0  # seconds of running after which a child that dies is started again at once
 LONGEST_PAUSE = 30.0  # seconds between two starts of a child that keeps dying
 
 
 @dataclass(kw_only=True)
 class Service:
-    """One child: how to start it, and in which turn it is ended (0 first)."""
+    """One of these processes: how to start it, and its turn to be ended (0 is ended first)."""
 
     name: str
     turn: int
@@ -26,7 +26,7 @@ class Service:
 
 
 class Services:
-    """All children that must stay."""
+    """All of these processes."""
 
     def __init__(self, *, guardian: Guardian, stop: Stop, say: Callable[[str], None]) -> None:
         self._guardian = guardian
@@ -35,32 +35,32 @@ class Services:
         self._services: dict[str, Service] = {}
 
     def start(self, service: Service) -> None:
-        """Start a child; from now on it is watched."""
+        """Start a service; from now on `watch` keeps it running."""
         self._services[service.name] = service
         service.process = service.start()
         service.started_at = time.monotonic()
 
     def ended(self, name: str) -> bool:
-        """Say whether the child has ended by itself."""
+        """Say whether the service has ended by itself."""
         process = self._services[name].process
         return process is None or process.exit_code is not None
 
     def watch(self) -> None:
-        """Start what dies again, with growing pauses, until asked to stop."""
+        """Start again what dies, with growing pauses, until somebody asks to stop."""
         while not self._stop.wait(seconds=0.5):
-            self._guardian.mend()
+            self._guardian.restart_if_gone()
             # PostgreSQL first: the others need it.
             for service in sorted(self._services.values(), key=lambda each: -each.turn):
-                self._mend(service)
+                self._restart_if_ended(service)
 
-    def _mend(self, service: Service) -> None:
+    def _restart_if_ended(self, service: Service) -> None:
         now = time.monotonic()
         if service.process and service.process.exit_code is not None:
             code = service.process.exit_code
             service.process.clear()
             service.process = None
             lasted = now - service.started_at
-            service.pause = 0.0 if lasted > SETTLED else min(LONGEST_PAUSE, max(1.0, service.pause * 2))
+            service.pause = 0.0 if lasted > STEADY_AFTER else min(LONGEST_PAUSE, max(1.0, service.pause * 2))
             service.next_at = now + service.pause
             when = f"in {service.pause:.0f} s" if service.pause else "now"
             self._say(f"{service.name} ended by itself ({_how(code)}); starting it again {when}.")
@@ -73,7 +73,7 @@ class Services:
                 self._say(f"{refused}\nTrying again in {service.pause:.0f} s.")
 
     def stop(self) -> None:
-        """End all, each with what is left of its process group: web, worker, emulator, PostgreSQL."""
+        """End all of them, each with its process group: web, worker, emulator, PostgreSQL."""
         for service in sorted(self._services.values(), key=lambda each: each.turn):
             if service.process:
                 service.process.stop()

@@ -1,8 +1,8 @@
-"""The watchdog of the task cluster: runs django-q2's `qcluster` as one group and replaces it whole.
+"""The watchdog of the task cluster: it runs django-q2's `qcluster` as one process group, and replaces it as a whole.
 
 A single killed process can wedge a cluster silently while all others look alive, and a cluster's main
-process can end with code 0 and leave its children working. So liveness is progress, seen in the database,
-and the cure is to kill the group: the rows are the truth, and a step that is cut short is taken up again.
+process can end with code 0 and leave its children working. So the watchdog asks the database whether there is progress,
+and kills the whole group where there is none: the rows say what is to be done, and a step that was cut short is resumed.
 """
 
 import logging
@@ -27,19 +27,19 @@ log = logging.getLogger(__name__)
 
 TICK = "fleet.worker.tick"
 SCHEDULES = {"tick": TICK, "sync": "fleet.worker.sync", "deliver": "fleet.worker.deliver"}
-EVERY = 2.0  # seconds between two looks
-LOOKED_AT = 1000  # queued rows; with more, progress at the old end is progress
+EVERY = 2.0  # seconds between two snapshots of the queue
+MOST_ROWS = 1000  # of the queue in a snapshot, the oldest: where they go away there is progress
 GRACE = 10.0  # seconds a cluster has to finish what it does
 LONGEST_PAUSE = 30.0  # seconds between two starts of a cluster that keeps ending
 SCHEDULE_LOCK = 7_305_011  # key of the advisory lock under which schedules are made
 
 
 class Watchdog:
-    """Keep one live cluster running until asked to stop."""
+    """Keeps one cluster running, and alive, until somebody asks it to stop."""
 
     def __init__(self, *, stale: float, stop: Stop) -> None:
         self._stop = stop
-        self._pulse = Liveness(stale=stale)
+        self._liveness = Liveness(stale=stale)
         self._guardian = Guardian()
         self._cluster: Process | None = None
         self._pause = 0.0
@@ -49,7 +49,7 @@ class Watchdog:
         """Run until asked to stop; then let the cluster finish its tasks, for `GRACE` seconds."""
         try:
             while not self._stop.asked:
-                self._guardian.mend()
+                self._guardian.restart_if_gone()
                 self._keep_running()
                 self._look()
                 self._stop.wait(seconds=EVERY)
@@ -65,7 +65,7 @@ class Watchdog:
             self._replace()
         if self._cluster is None:
             self._cluster = _start_cluster(self._guardian)
-            self._pulse.begin(now=time.monotonic())
+            self._liveness.begin(now=time.monotonic())
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -74,20 +74,20 @@ class Watchdog:
             if not self._scheduled:
                 ensure_schedules()
                 self._scheduled = True
-            sight = _see()
-            fault = self._pulse.fault(sight=sight, now=now)
-            if not fault and self._pulse.wants_bell(sight=sight, now=now):
-                self._pulse.rang(task=_ring())
+            snapshot = _queue_snapshot()
+            fault = self._liveness.fault(snapshot=snapshot, now=now)
+            if not fault and self._liveness.wants_tick(snapshot=snapshot, now=now):
+                self._liveness.note_queued(task=_queue_tick())
         except Error as error:
             # The database is away or full: not the cluster's fault, and killing it would not help.
             log.warning("The database does not answer (%s); the watchdog waits.", type(error).__name__)
             connection.close()
-            self._pulse.begin(now=time.monotonic())
+            self._liveness.begin(now=time.monotonic())
             return
         if fault:
             log.error("The task cluster is stuck (%s); killing and replacing it.", fault)
             self._replace()
-        elif self._pulse.proven:
+        elif self._liveness.proven:
             self._pause = 0.0
 
     def _replace(self) -> None:
@@ -112,7 +112,7 @@ def _start_cluster(guardian: Guardian) -> Process:
 
 
 def ensure_schedules() -> None:
-    """Make the schedules, once however many workers start together, and bring older ones up to date."""
+    """Make the schedules, once even if several workers start together, and bring older ones up to date."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEDULE_LOCK])
@@ -126,15 +126,15 @@ def ensure_schedules() -> None:
             Schedule.objects.filter(name=name).exclude(pk=known.pk).delete()
 
 
-def _ring() -> int:
-    """Queue a tick and return its row; another's row, queued at the same moment, is as good a sign."""
+def _queue_tick() -> int:
+    """Queue a tick and return its row; a row that another process queued at the same moment is as good a sign."""
     with transaction.atomic():
         async_task(TICK)
         return int(OrmQ.objects.order_by("-pk").values_list("pk", flat=True)[0])
 
 
-def _see() -> QueueSnapshot:
-    rows = list(OrmQ.objects.order_by("pk")[:LOOKED_AT])
+def _queue_snapshot() -> QueueSnapshot:
+    rows = list(OrmQ.objects.order_by("pk")[:MOST_ROWS])
     now = timezone.now()  # the clock that django-q2 locks with
     return QueueSnapshot(
         beat=Heartbeat.objects.filter(name="tick").values_list("at", flat=True).first(),

@@ -90,8 +90,8 @@ def test_a_killed_guardian_is_replaced_and_told_everything(tmp_path: Path) -> No
     guardian = Guardian()
     child = start(guardian, "web", tmp_path / "book")
     os.kill(guardian.pid, signal.SIGKILL)
-    assert wait_for(what=guardian.mend, seconds=5)
-    assert not guardian.mend()
+    assert wait_for(what=guardian.restart_if_gone, seconds=5)
+    assert not guardian.restart_if_gone()
 
     guardian.close()
 
