@@ -1,5 +1,6 @@
 """Who may do what to a change. The same answers make the buttons and decide every request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,9 @@ from django.db.models.functions import JSONArray
 from fleet.guards.roles import Scopes, roles_of_grants, scopes_of
 from fleet.lib.refused import Refused
 from fleet.models import Change, ChangeState, Contributor, Grant, Role, SeenMark, User
-from fleet.models.changes import ENDED
+from fleet.models.changes import OPEN, UNDER_WAY
+
+State = ChangeState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,10 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a person is to a change: roles over all of its machines, whether they had a hand in it, which groups they marked."""
+    """What a person is to a change: author, contributor, their roles over all of its machines, the groups they marked as seen."""
 
     roles: frozenset[Role]
-    hand: bool
+    contributed: bool
     author: bool
     seen: frozenset[str]
 
@@ -49,11 +52,84 @@ def relation_of(change: Change, user: User, scopes: Scopes | None = None) -> Rel
     person = User.objects.filter(pk=user.pk).values_list(
         Exists(contributed), ArraySubquery(grants), ArraySubquery(marks.values("group_key"))
     )
-    hand, held, seen = person.get()
+    has_contributed, rows, seen = person.get()
     author = change.author_id == user.pk
-    granted = [Grant(role=role, account_id=account, environment=environment) for role, account, environment in held]
+    granted = [Grant(role=role, account_id=account, environment=environment) for role, account, environment in rows]
     roles = roles_of_grants(granted, scopes_of(change) if scopes is None else scopes)
-    return Relation(roles, hand or author, author, frozenset(seen))
+    return Relation(roles, has_contributed or author, author, frozenset(seen))
+
+
+def _needs(role: str) -> str:
+    return f"This needs {role} for all of its machines. Ask an administrator."
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may do an act, and when.
+
+    `lacking` is what is said to those who may not, `otherwise` to those who may where the change is in another state, {state}
+    standing for that state. What `begins` something is over once a person ended the change. `others_only` keeps it from
+    those who contributed to the change, and with `in_time` it ends with the approvals.
+    """
+
+    acts: tuple[str, ...]
+    who: Callable[[Relation], bool]
+    lacking: str
+    when: Callable[[Change], bool]
+    otherwise: str = "It is {state}."
+    begins: bool = False
+    others_only: bool = False
+    in_time: bool = False
+
+
+def _in(*states: str) -> Callable[[Change], bool]:
+    return lambda change: change.state in states
+
+
+def _operator(relation: Relation) -> bool:
+    return relation.operator
+
+
+def _approver(relation: Relation) -> bool:
+    return relation.approver
+
+
+NO_OPERATOR, NO_APPROVER = _needs("the role operator"), _needs("the role approver")
+NOT_IN_REVIEW = "It is {state}, not in review."
+RULES = (
+    Rule(("edit", "submit", "discard"), _operator, NO_OPERATOR, _in(State.DRAFT), "It is {state}, no longer a draft."),
+    Rule(
+        ("approve", "mark"),
+        _approver,
+        NO_APPROVER,
+        lambda change: change.is_reviewable,
+        NOT_IN_REVIEW,
+        others_only=True,
+    ),
+    Rule(("decide",), _approver, NO_APPROVER, _in(State.IN_REVIEW), NOT_IN_REVIEW, others_only=True),
+    Rule(
+        ("remove",),
+        lambda relation: relation.operator or relation.approver,
+        _needs("the role operator or approver"),
+        _in(State.IN_REVIEW, State.APPROVED),
+        "It is {state}: machines leave it while it is in review or approved.",
+    ),
+    Rule(
+        ("withdraw",),
+        lambda relation: relation.operator or relation.author,
+        NO_OPERATOR,
+        _in(State.CHECKING, State.IN_REVIEW, State.APPROVED),
+    ),
+    Rule(
+        ("start", "schedule"), _operator, NO_OPERATOR, _in(State.APPROVED), "It is {state}, not approved.", in_time=True
+    ),
+    Rule(("pause",), _operator, NO_OPERATOR, _in(State.RUNNING), "It is {state}, not running.", begins=True),
+    Rule(("resume",), _operator, NO_OPERATOR, _in(State.PAUSED), "It is {state}, not paused.", begins=True),
+    Rule(("cancel",), _operator, NO_OPERATOR, _in(State.APPROVED, *UNDER_WAY), begins=True),
+    Rule(("settle_held",), _operator, NO_OPERATOR, _in(*UNDER_WAY)),
+    Rule(("agree_retry",), _approver, NO_APPROVER, _in(*State)),
+    Rule(("comment",), lambda relation: bool(relation.roles), _needs("a role"), _in(*OPEN)),
+)
 
 
 def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
@@ -61,78 +137,29 @@ def acts_for(change: Change, user: User, now: datetime) -> dict[str, Act]:
     return acts_of(change, relation_of(change, user), now)
 
 
-def acts_of(change: Change, standing: Relation, now: datetime) -> dict[str, Act]:
-    """Return the same for a standing that was read already."""
-    operator, approver, hand = standing.operator, standing.approver, standing.hand
-    state = ChangeState(change.state)
+def acts_of(change: Change, relation: Relation, now: datetime) -> dict[str, Act]:
+    """Return the same for a relation that was read already."""
+    acts: dict[str, Act] = {}
+    for rule in RULES:
+        acts |= dict.fromkeys(rule.acts, _ruled(rule, change, relation, now))
+    return acts
 
-    def act(role: bool, states: set[ChangeState], otherwise: str, lacking: str) -> Act:
-        if not role:
-            return Act(False, lacking, shown=False)
-        return Act(True) if state in states else Act(False, otherwise, shown=False, kind="moved")
 
-    no_operator = "This needs the role operator for all of its machines. Ask an administrator."
-    edit = act(operator, {ChangeState.DRAFT}, f"It is {state.label.lower()}, no longer a draft.", no_operator)
-    no_approver = "This needs the role approver for all of its machines. Ask an administrator."
-    not_in_review = f"It is {state.label.lower()}, not in review."
-    decide = act(approver, {ChangeState.IN_REVIEW}, not_in_review, no_approver)
-    approve = act(approver, {state} if change.is_reviewable else set(), not_in_review, no_approver)
-    if hand:
+def _ruled(rule: Rule, change: Change, relation: Relation, now: datetime) -> Act:
+    permitted, due = rule.who(relation), rule.when(change)
+    if rule.others_only and relation.contributed:
         # Said before the role: whoever wrote it cannot approve it with any role.
-        own = "You had a hand in this change; somebody who had none approves it."
-        approve = Act(False, own, shown=approver and change.is_reviewable)
-        decide = Act(False, own, shown=approver and state is ChangeState.IN_REVIEW)
-    start = act(operator, {ChangeState.APPROVED}, f"It is {state.label.lower()}, not approved.", no_operator)
-    if start.allowed and change.approved_until and change.approved_until < now:
-        start = Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
-    author_or_operator = operator or standing.author
-    ended = "It was ended by a person: nothing new begins."
-    over = Act(False, ended, shown=False, kind="moved") if change.aborted_at and operator else None
-    return {
-        "edit": edit,
-        "submit": edit,
-        "discard": edit,
-        "approve": approve,
-        "mark": approve,
-        "decide": decide,
-        "remove": act(
-            operator or approver,
-            {ChangeState.IN_REVIEW, ChangeState.APPROVED},
-            f"It is {state.label.lower()}: machines leave it while it is in review or approved.",
-            "This needs the role operator or approver for all of its machines. Ask an administrator.",
-        ),
-        "withdraw": act(
-            author_or_operator,
-            {ChangeState.CHECKING, ChangeState.IN_REVIEW, ChangeState.APPROVED},
-            f"It is {state.label.lower()}.",
-            no_operator,
-        ),
-        "start": start,
-        "schedule": start,
-        "pause": over
-        or act(operator, {ChangeState.RUNNING}, f"It is {state.label.lower()}, not running.", no_operator),
-        "resume": over or act(operator, {ChangeState.PAUSED}, f"It is {state.label.lower()}, not paused.", no_operator),
-        "cancel": over
-        or act(
-            operator,
-            {ChangeState.APPROVED, ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED},
-            f"It is {state.label.lower()}.",
-            no_operator,
-        ),
-        "settle_held": act(
-            operator,
-            {ChangeState.RUNNING, ChangeState.PAUSED, ChangeState.TRIPPED},
-            f"It is {state.label.lower()}.",
-            no_operator,
-        ),
-        "comment": _comment(standing.roles, state),
-    }
-
-
-def _comment(roles: frozenset[Role], state: ChangeState) -> Act:
-    if not roles:
-        return Act(False, "This needs a role for all of its machines. Ask an administrator.", shown=False)
-    return Act(True) if state not in ENDED else Act(False, f"It is {state.label.lower()}.", shown=False, kind="moved")
+        return Act(False, "You had a hand in this change; somebody who had none approves it.", shown=permitted and due)
+    if not permitted:
+        return Act(False, rule.lacking, shown=False)
+    if rule.begins and change.aborted_at:
+        return Act(False, "It was ended by a person: nothing new begins.", shown=False, kind="moved")
+    if not due:
+        state = State(change.state).label.lower()
+        return Act(False, rule.otherwise.format(state=state), shown=False, kind="moved")
+    if rule.in_time and change.approved_until and change.approved_until < now:
+        return Act(False, "The approval has expired. Copy the change and have it approved again.", kind="moved")
+    return Act(True)
 
 
 def require(name: str, change: Change, user: User, now: datetime) -> None:

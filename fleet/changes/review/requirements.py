@@ -55,20 +55,20 @@ def assess(change: Change, user: User, now: datetime, *, what: Grouped | None = 
     At most eight queries, whatever the number of machines; two less with `what`, the groups that were read already.
     """
     what = what or grouped(change)
-    standing = relation_of(change, user, {(place.account, place.environment) for place in what.places})
-    acts = acts_of(change, standing, now)
+    relation = relation_of(change, user, {(place.account, place.environment) for place in what.places})
+    acts = acts_of(change, relation, now)
     counts = ExpressionWrapper(is_valid(change, now), output_field=BooleanField())
     made = change.approvals.annotate(counts=counts).select_related("reviewer").defer("leaves").order_by("at", "pk")
     decisions = list(made)
     approvals = [decision for decision in decisions if decision.counts]
     window = window_of(change, now, places=what.places)
     found = [
-        *_of_person(change, user, standing, approvals),
-        *_of_form(change, what, standing, now),
+        *_of_person(change, user, relation, approvals),
+        *_of_form(change, what, relation, now),
         _approvals(change, approvals),
         *_of_time(window, now),
     ]
-    return Assessed(acts, found, [*decisions], [*approvals], window, standing.seen)
+    return Assessed(acts, found, [*decisions], [*approvals], window, relation.seen)
 
 
 def requirements(change: Change, user: User, now: datetime, *, what: Grouped | None = None) -> list[Requirement]:
@@ -89,19 +89,19 @@ def require_met(found: Sequence[Requirement]) -> None:
             raise Refused(each.words, kind=kinds.get(each.code, "moved"), field=field)
 
 
-def _of_person(change: Change, user: User, standing: Relation, approvals: Sequence[Approval]) -> Iterator[Requirement]:
+def _of_person(change: Change, user: User, relation: Relation, approvals: Sequence[Approval]) -> Iterator[Requirement]:
     state = ChangeState(change.state).label.lower()
     if change.is_reviewable:
         yield Requirement("state", True, f"It is {state}")
     else:
         yield Requirement("state", False, f"It is {state}, not in review.")
-    if not standing.hand:
+    if not relation.contributed:
         yield Requirement("hand", True, "You had no hand in this change")
-    elif standing.author:
+    elif relation.author:
         yield Requirement("hand", False, "You wrote this change; somebody who had no hand in it approves it.")
     else:
         yield Requirement("hand", False, "You had a hand in this change; somebody who had none approves it.")
-    if standing.approver:
+    if relation.approver:
         yield Requirement("role", True, "You are an approver for all of its machines")
     else:
         yield Requirement("role", False, "This needs the role approver for all of its machines. Ask an administrator.")
@@ -111,9 +111,9 @@ def _of_person(change: Change, user: User, standing: Relation, approvals: Sequen
         yield Requirement("already", False, f"You have approved this form already.{waits}")
 
 
-def _of_form(change: Change, what: Grouped, standing: Relation, now: datetime) -> Iterator[Requirement]:
+def _of_form(change: Change, what: Grouped, relation: Relation, now: datetime) -> Iterator[Requirement]:
     wanted = [group.key for group in what.warning_groups]
-    unseen = [key for key in wanted if key not in standing.seen]
+    unseen = [key for key in wanted if key not in relation.seen]
     if not wanted:
         yield Requirement("seen", True, "No group has a warning to mark as seen")
     elif unseen:
