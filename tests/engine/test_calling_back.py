@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.changes.running import controls, held_machines, previews
+from fleet.changes.running import acts, controls, held_machines
 from fleet.engine import loop
 from fleet.engine.readings import Readings
 from fleet.engine.results import State
@@ -54,7 +54,7 @@ def test_pause_brings_back_what_was_not_sent_and_resume_goes_on(
 def test_pause_drives_to_its_end_what_was_sent(fleet: Emulator, clock: ManualClock) -> None:
     change = run(2, clock, policy=Policy(max_in_flight=1))
     fleets.drive(clock, until=lambda: Replacement.objects.exclude(new_disk_id="").exists())
-    effect = previews.preview(change, "pause", clock.now())
+    effect = acts.preview(change, "pause", clock.now())
     controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
     fleets.drive(clock)
 
@@ -88,7 +88,7 @@ def test_abort_brings_back_and_ends(fleet: Emulator, clock: ManualClock) -> None
     machines = fleets.plain(3)
     change = run(machines, clock, policy=Policy(max_in_flight=2))
     fleets.drive(clock, until=lambda: states(change)[State.STOPPING] == 2)
-    effect = previews.preview(change, "cancel", clock.now())
+    effect = acts.preview(change, "cancel", clock.now())
     controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
     with pytest.raises(Refused, match="It was ended by a person"):
         controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
@@ -116,7 +116,7 @@ def test_abort_after_a_pause_ends_what_is_on_its_way_back(fleet: Emulator, clock
 def test_a_queued_machine_is_skipped(fleet: Emulator, clock: ManualClock) -> None:
     change = run(3, clock, policy=Policy(max_in_flight=1))
     last = rows(change)[2]
-    effect = previews.preview(change, "skip", clock.now(), [last.pk])
+    effect = acts.preview(change, "skip", clock.now(), [last.pk])
     assert effect.numbers == {"machines": 1, "past_the_line": 0, "left": 0}
     assert held_machines.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now()) == 1
     with pytest.raises(Refused, match="moved on"):

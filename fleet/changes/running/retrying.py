@@ -5,22 +5,37 @@ A machine with another disk needs a change of its own. One person asks, another 
 earlier call can land any more.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from fleet.audit.trail import record
 from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
 from fleet.engine.moves import move
 from fleet.engine.results import Move, RowFields
-from fleet.guards.roles import has_role_over, scopes_of
 from fleet.lib.refused import Refused
 from fleet.lib.text import moment_utc
-from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, Role, User
+from fleet.models import Change, ChangeState, Replacement, ReplacementState, Retry, User
 
 # The same call is repeated for 10 minutes, and the signature of the last one is good for 15 more.
 LATE_CALLS_END = timedelta(minutes=26)
+MOST = 500  # retries by one press: each is an act of its own, with its event
+
+
+def ask_retries(*, actor: User, change_id: int, replacement_ids: Sequence[int], reason: str, now: datetime) -> int:
+    """Ask to replace each of these machines once more; return for how many. What moved on is left alone."""
+    return _each(
+        replacement_ids,
+        lambda pk: ask_retry(actor=actor, change_id=change_id, replacement_id=pk, reason=reason, now=now),
+    )
+
+
+def agree_retries(*, actor: User, change_id: int, retry_ids: Sequence[int], now: datetime) -> int:
+    """Agree to each of these retries; return to how many. Those that are not open any more are left alone."""
+    return _each(retry_ids, lambda pk: agree_retry(actor=actor, change_id=change_id, retry_id=pk, now=now))
 
 
 @transaction.atomic
@@ -51,8 +66,7 @@ def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) ->
     """Agree to a retry that somebody else asked for: the machine begins anew, with a new epoch and a new token."""
     change = locked(change_id)
     retry = _open(change, retry_id)
-    if not has_role_over(actor, Role.APPROVER, scopes_of(change)):
-        raise Refused("This needs the role approver for all of its machines. Ask an administrator.", kind="forbidden")
+    require("agree_retry", change, actor, now)
     if retry.asked_by_id == actor.pk:
         raise Refused("You asked for this retry; another person agrees to it.", kind="forbidden")
     if change.state not in (ChangeState.RUNNING, ChangeState.TRIPPED):
@@ -105,10 +119,15 @@ def withdraw_retry(*, actor: User, change_id: int, retry_id: int, now: datetime)
     )
 
 
-def open_retries(change: Change) -> list[Retry]:
-    """Return what was asked for and waits for another person's word, the oldest first."""
-    waiting = Retry.objects.filter(replacement__change=change, agreed_at=None, replacement__state=ReplacementState.HELD)
-    return list(waiting.select_related("replacement__instance", "asked_by").order_by("asked_at", "pk"))
+def open_retries(change: Change) -> QuerySet[Retry]:
+    """Return the retries of held machines that wait for another person to agree, the oldest first."""
+    waiting = unanswered(change).filter(replacement__state=ReplacementState.HELD)
+    return waiting.select_related("replacement__instance", "asked_by").order_by("asked_at", "pk")
+
+
+def unanswered(change: Change) -> QuerySet[Retry]:
+    """Return the retries that nobody agreed to, also those of machines that are no longer held."""
+    return Retry.objects.filter(replacement__change=change, agreed_at=None)
 
 
 def safe_from(row: Replacement) -> datetime:
@@ -142,11 +161,33 @@ def _held(change: Change, replacement_id: int) -> Replacement:
 
 
 def _open(change: Change, retry_id: int) -> Retry:
-    waiting = Retry.objects.filter(replacement__change=change, agreed_at=None)
-    retry = waiting.select_related("replacement__instance").filter(pk=retry_id).first()
+    retry = unanswered(change).select_related("replacement__instance").filter(pk=retry_id).first()
     if retry is None:
         raise Refused("This retry is no longer open. Look at the machine's present state.", kind="moved")
     return retry
+
+
+@transaction.atomic
+def _each(pks: Sequence[int], act: Callable[[int], object]) -> int:
+    """Carry out `act` for each and return for how many it was done.
+
+    Raises the first refusal where none could be done, and at once one that is not about what moved meanwhile.
+    """
+    if len(pks) > MOST:
+        raise Refused(f"{len(pks):,} machines at once are too many; {MOST:,} is the most. Take them one by one.")
+    done, first = 0, None
+    for pk in pks:
+        try:
+            act(pk)
+        except Refused as refused:
+            if refused.kind != "moved":
+                raise
+            first = first or refused
+        else:
+            done += 1
+    if not done:
+        raise first or Refused("These machines moved on meanwhile. Look at the present state.", kind="moved")
+    return done
 
 
 def _record(action: str, actor: User, change: Change, row: Replacement, retry: Retry) -> None:

@@ -7,11 +7,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from fleet.changes.drafting import drafts
 from fleet.changes.running import controls
+from fleet.changes.running.acts import available_acts
 from fleet.changes.running.causes import rows_of
-from fleet.changes.running.previews import available_acts
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
-from fleet.web.change.run.acts import Asked, asked_for, carry_out, offered
+from fleet.web.change.run.acts import Asked, asked_for, carry_out
 from fleet.web.change.run.machines import cluster_of
 from fleet.web.change.run.page import run_context
 from fleet.web.change.show import answer_refusal, change_or_404, page_of_state
@@ -80,7 +80,7 @@ def redraft(request: Request, pk: int, key: str) -> HttpResponse:
 
 def _ask(request: Request, pk: int, asked: Asked, refused: Refused | None) -> HttpResponse:
     change, now = change_or_404(request, pk)
-    may = offered(asked.name, available_acts(change, request.user, now))
+    may = available_acts(change, request.user, now)[asked.name]
     context = {
         "change": change,
         "asked": asked,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet.changes.running import held_machines, previews
+from fleet.changes.running import acts, held_machines
 from fleet.changes.running.causes import cause_of, clusters, rows_of
 from fleet.cloud import CloudError, EcsClient, Retryability
 from fleet.emulator.wire.errors import DATA
@@ -48,7 +48,7 @@ def test_a_cluster_is_one_cause_with_its_machines_and_acts(
     assert second.cause.acts == ()
 
     ids = list(rows_of(change, first).values_list("pk", flat=True))
-    effect = previews.preview(change, "look_again", clock.now(), ids)
+    effect = acts.preview(change, "look_again", clock.now(), ids)
     assert effect.numbers == {"machines": 2, "past_the_line": 2, "left": 0}
     assert held_machines.look_again(actor=operator(), change_id=change.pk, replacement_ids=ids, now=clock.now()) == 2
     fleets.drive(clock)

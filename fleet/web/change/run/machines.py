@@ -11,6 +11,7 @@ from fleet.engine.route import before_the_line
 from fleet.lib.canonical import digest
 from fleet.models import Change, Outcome, Replacement, ReplacementState
 from fleet.models.replacements import FAILURES, LIVE
+from fleet.web.change.run.words import Button, buttons
 from fleet.web.shared import badges
 from fleet.web.shared.paging import Page, numbered
 
@@ -25,27 +26,6 @@ INTACT = {
 }
 # Machines of which a new change cannot be the next act.
 NO_REDRAFT = frozenset({Outcome.UNKNOWN, Outcome.FAILED_DISKLESS})
-# What the buttons of a cluster, or of one machine, say.
-BUTTONS = {
-    "look_again": ("retry", "Look again"),
-    "skip": ("cancel", "Skip"),
-    "give_up": ("bad", "Give up"),
-    "judge": ("person", "Say whether it serves"),
-    "ask_retry": ("disk", "Ask to retry"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """A link to the preview of an act: its name in addresses, its glyph and its word."""
-
-    act: str
-    glyph: str
-    words: str
-
-    @property
-    def dangerous(self) -> bool:
-        return self.act == "give_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +65,9 @@ def _cause_row(cluster: Cluster, may: Mapping[str, Act], live: bool) -> CauseRow
         label = LABELS.get(outcome) or outcome.label.removeprefix("Failed, ").capitalize()
         words, do = INTACT.get(outcome, (words, do))
     redraft = not live and cluster.state != State.HELD and cluster.outcome not in NO_REDRAFT
-    buttons = _buttons(cluster.cause.acts, may)
-    return CauseRow(key_of(cluster), cluster, status, glyph, label, words, do, buttons, redraft)
+    return CauseRow(
+        key_of(cluster), cluster, status, glyph, label, words, do, buttons(cluster.cause.acts, may), redraft
+    )
 
 
 def key_of(cluster: Cluster) -> str:
@@ -122,11 +103,7 @@ def machines_page(change: Change, number: int, cluster: Cluster | None = None) -
 def buttons_of(row: Replacement, may: Mapping[str, Act]) -> list[Button]:
     """Return what can be done about one machine."""
     if row.state == State.QUEUED:
-        return _buttons(("skip",), may)
+        return buttons(("skip",), may)
     past = not before_the_line(row)
     cause = cause_of(row.error_code, row.state, row.outcome, past_the_line=past, held_from=row.held_from)
-    return _buttons(cause.acts, may)
-
-
-def _buttons(acts: tuple[str, ...], may: Mapping[str, Act]) -> list[Button]:
-    return [Button(act, *BUTTONS[act]) for act in acts if may[act].allowed]
+    return buttons(cause.acts, may)

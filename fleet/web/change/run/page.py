@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from fleet.changes.permissions import acts_for
-from fleet.changes.running.previews import available_acts
+from fleet.changes.running.acts import ACTS, available_acts
 from fleet.changes.running.retrying import open_retries
 from fleet.inventory.lifecycle import os_label
 from fleet.lib.canonical import digest
@@ -16,11 +16,13 @@ from fleet.models import Change, ChangeState, Decision, Image
 from fleet.web.change.run.machines import MOST_CLUSTERS, buttons_of, cause_rows, cluster_of, machines_page
 from fleet.web.change.run.numbers import numbers
 from fleet.web.change.run.waves import ladder, short_name
+from fleet.web.change.run.words import WORDS, button, buttons
 from fleet.web.shared.htmx import Request
 from fleet.web.shared.numbers import number_of
 
 PAGE = "run/run.html"
 RETRIES_SHOWN = 5
+CONTROLS = [name for name in WORDS if ACTS[name].on == "change"]
 
 
 class Part(NamedTuple):
@@ -58,7 +60,7 @@ def run_context(request: Request, change: Change, now: datetime) -> dict[str, An
     cluster = cluster_of(change, key) if key else None
     page = machines_page(change, number_of(request.GET.get("page")), cluster)
     causes = cause_rows(change, may, live=live)
-    retries = open_retries(change) if n.c.held else []
+    retries = list(open_retries(change)) if n.c.held else []
     context: dict[str, Any] = {
         "change": change,
         "now": now,
@@ -74,6 +76,9 @@ def run_context(request: Request, change: Change, now: datetime) -> dict[str, An
         "rows": [(row, short_name(n.policy, row.wave), buttons_of(row, may)) for row in page.rows],
         "cluster": key if cluster else "",
         "cluster_shown": cluster,
+        "controls": buttons(CONTROLS, may),
+        "agree": button("agree_retry", may),
+        "withdraw": button("withdraw_retry", may),
         "rest_asked": change.rest_asked,
         "rest_approved": change.approved_until is not None and change.approved_until > now,
     }
