@@ -1,6 +1,7 @@
-"""The worker's entry points: rung by django-q2, or driven by `manage.py runner`.
+"""The entry points of the worker, called by django-q2 or by `manage.py runner`.
 
-django-q2 is the doorbell, never the truth: a lost, doubled or late ring changes nothing. Only names and ids are in a ring.
+A task of django-q2 is only a doorbell: what is due is read from the database. A ring that is lost, late or doubled changes
+nothing, and a ring holds nothing but names and ids.
 """
 
 import time
@@ -24,9 +25,9 @@ from fleet.models import Change, ChangeState, Heartbeat
 from fleet.notices import composing, delivering
 
 TICK_SECONDS: float = settings.TICK_SECONDS
-DELIVER_SECONDS = 15.0  # and at most one more talk with a receiver
+DELIVER_SECONDS = 15.0  # and at most one message more
 BEAT_SECONDS = 2.0
-TICKS_AT_ONCE = 2  # over all machines together, so that a worker is always left for the mirror
+TICKS_AT_ONCE = 2  # on all machines together, so that one worker is always left for the mirror
 SLOT = 4_710_000  # the first number of our advisory locks
 
 
@@ -36,18 +37,18 @@ def tick() -> None:
         if not free:
             return
         work(TICK_SECONDS)
-        # A ring that nobody has taken yet is enough.
+        # A ring that no worker has taken yet is enough.
         if has_work() and not OrmQ.objects.filter(lock__lte=timezone.now()).exists():
             async_task("fleet.worker.tick")
 
 
 def sync() -> None:
-    """Bring the mirror up to date, as far as a bounded number of pages goes."""
+    """Bring the mirror up to date, at most a bounded number of pages."""
     sync_due(clock=DatabaseClock(), budget_seconds=TICK_SECONDS)
 
 
 def deliver(*, clock: Clock | None = None) -> None:
-    """Make messages of what happened, and send those that are due. The schedule comes again for those to be retried."""
+    """Write messages about what happened, and send those that are due. Failed ones are tried again at a later call."""
     clock = clock or DatabaseClock()
     end = time.monotonic() + DELIVER_SECONDS
     while composing.announce(clock.now()):
@@ -57,7 +58,7 @@ def deliver(*, clock: Clock | None = None) -> None:
 
 
 def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] = lambda: False) -> int:
-    """Do what is due for at most `budget` seconds; return how many machines were looked at."""
+    """Do what is due, for at most `budget` seconds, and return how many machines were looked at."""
     clock = clock or DatabaseClock()
     beat("tick", clock)
     recognise(clock.now())
@@ -66,7 +67,7 @@ def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] 
     begun_at = beaten_at = time.monotonic()
 
     def stop_or_beat() -> bool:
-        # Between two steps: a long tick that gets on is not to look like one that is stuck.
+        # Called between two steps, so that a long tick that makes progress does not look stuck.
         nonlocal beaten_at
         if time.monotonic() - beaten_at > BEAT_SECONDS:
             beat("tick", clock)
@@ -74,7 +75,7 @@ def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] 
         return stop()
 
     def half_is_over() -> bool:
-        # Checks take half of a tick at most: machines that stand still are not to wait for them.
+        # Checks take at most half of a tick: machines that are stopped for a replacement must not wait for them.
         return stop_or_beat() or time.monotonic() - begun_at > budget / 2
 
     while check_due(clock, stop=half_is_over) and not half_is_over():
@@ -83,18 +84,19 @@ def work(budget: float, *, clock: Clock | None = None, stop: Callable[[], bool] 
 
 
 def has_work() -> bool:
-    """Say whether anything will be due without a person doing anything."""
+    """Say whether anything will become due without a person doing anything."""
     checking = Change.objects.filter(state=ChangeState.CHECKING).exists()
     return checking or loop.next_due_in(DatabaseClock()) is not None
 
 
 def beat(name: str, clock: Clock) -> None:
+    """Record that this part of the worker is alive."""
     Heartbeat.objects.update_or_create(name=name, defaults={"at": clock.now()})
 
 
 @contextmanager
 def _slot() -> Iterator[bool]:
-    """Take one of the slots for ticks, freed by PostgreSQL itself when this process dies."""
+    """Take one of the slots for ticks, if one is free. PostgreSQL frees it when this process dies."""
     with connection.cursor() as cursor:
         for number in range(SLOT, SLOT + TICKS_AT_ONCE):
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])

@@ -1,9 +1,10 @@
-"""The typed client of the ECS API, over the official SDK. Knows no Django."""
+"""The typed client of the ECS API, built on the official SDK. It knows nothing of Django."""
 
 from fleet.cloud.client import EcsClient
 from fleet.cloud.errors import CloudError, Retryability, retryability_of
 from fleet.cloud.types import (
     BatchAnswer,
+    CreatedAnswer,
     Credential,
     DiskView,
     ImageView,
@@ -11,7 +12,6 @@ from fleet.cloud.types import (
     InstanceView,
     KeyPairView,
     MachineAnswer,
-    MadeAnswer,
     RegionView,
     ReplaceAnswer,
     RunResult,
@@ -21,6 +21,7 @@ from fleet.cloud.types import (
 __all__ = [
     "BatchAnswer",
     "CloudError",
+    "CreatedAnswer",
     "Credential",
     "DiskView",
     "EcsClient",
@@ -29,7 +30,6 @@ __all__ = [
     "InstanceView",
     "KeyPairView",
     "MachineAnswer",
-    "MadeAnswer",
     "RegionView",
     "ReplaceAnswer",
     "Retryability",

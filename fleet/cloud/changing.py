@@ -1,7 +1,7 @@
-"""The calls that change something. An empty list of machines is refused here and never means all.
+"""The calls that change something. An empty list of machines is refused here and never means all machines.
 
-Stop and Start take no ClientToken: reading before acting is their only idempotence, and the caller's work.
-ReplaceSystemDisk takes one, and does not leave without.
+Stop and Start take no ClientToken: only a reading before the call keeps them from being done twice, and that is the caller's
+work. ReplaceSystemDisk takes a ClientToken and is not sent without one.
 """
 
 import json
@@ -28,11 +28,13 @@ TAGGED_A_CALL = 50
 TAGS_A_CALL = 20
 
 
-class Acting(Transport):
-    def stop_instances(self, *, ids: Sequence[str], force: bool = False) -> BatchAnswer:
-        """Ask up to 100 instances to stop, one bad id not failing the others; billing goes on (KeepCharging).
+class ChangingCalls(Transport):
+    """The calls that change instances, disks and tags."""
 
-        The economical mode gives the machine's place away, and a static public address with it.
+    def stop_instances(self, *, ids: Sequence[str], force: bool = False) -> BatchAnswer:
+        """Ask up to 100 instances to stop; one wrong id does not fail the others. They are billed further (KeepCharging).
+
+        In economical mode an instance would lose its place on the host, and its static public address with it.
         """
         bounded(ids, MACHINES_A_CALL)
         request = StopInstancesRequest()
@@ -44,7 +46,7 @@ class Acting(Transport):
         return self._act(request, lambda answer: parse.batch(answer, ids))
 
     def start_instances(self, *, ids: Sequence[str]) -> BatchAnswer:
-        """Ask up to 100 instances to start, one bad id not failing the others."""
+        """Ask up to 100 instances to start; one wrong id does not fail the others."""
         bounded(ids, MACHINES_A_CALL)
         request = StartInstancesRequest()
         request.set_InstanceIds(list(ids))
@@ -63,12 +65,11 @@ class Acting(Transport):
         password_inherit: bool = False,
         security_enhancement: bool | None = None,
     ) -> ReplaceAnswer:
-        """Replace the system disk: the old one is destroyed. Return the new disk's id, given before the
-        work is finished.
+        """Replace the system disk: the old one is destroyed. The answer comes before the work is finished.
 
-        `size` is GiB, None the provider's default; `security_enhancement` None leaves the parameter out.
-        ValueError without a ClientToken of 1 to 64 ASCII characters, without an instance or an image.
-        (ReplaceSystemDisk reference, Request parameters.)
+        `size` is in GiB, None for the provider's default; `security_enhancement` None leaves the parameter out. ValueError
+        without a ClientToken of 1 to 64 ASCII characters, or without an instance or an image. (ReplaceSystemDisk reference,
+        Request parameters.)
         """
         if not client_token or len(client_token) > 64 or not client_token.isascii():
             raise ValueError("ReplaceSystemDisk does not leave without a ClientToken of 1 to 64 ASCII characters")
@@ -89,7 +90,7 @@ class Acting(Transport):
         return self._act(
             request,
             lambda answer: ReplaceAnswer(text(answer, "DiskId"), text(answer, "RequestId")),
-            # Never set_Password: that writes it into the URL.
+            # Never set_Password: it would write the password into the URL.
             secrets={"Password": password} if password is not None else None,
             timeout=self.replace_timeout,
         )
@@ -103,9 +104,9 @@ class Acting(Transport):
         return self._act(request, lambda answer: text(answer, "RequestId"))
 
     def tag_disks(self, *, disk_ids: Sequence[str], tags: Mapping[str, str]) -> str:
-        """Set up to 20 tags on up to 50 disks, each tag replacing one of its key, and return the request id.
+        """Set up to 20 tags on up to 50 disks, each in place of the one with its key, and return the request id.
 
-        Tags of the provider's own (`acs:`, `aliyun`) can be set by nobody else: leave them out (`settable`).
+        The provider's own tags (`acs:`, `aliyun`) cannot be set by anybody else: leave them out (`settable`).
         """
         bounded(disk_ids, TAGGED_A_CALL)
         bounded(list(tags), TAGS_A_CALL)
@@ -142,18 +143,18 @@ class Acting(Transport):
 
 
 def settable(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that a client may set: not those that the provider sets itself."""
+    """Return the tags that a client may set: all but the provider's own."""
     return {key: value for key, value in tags.items() if not key.startswith(("acs:", "aliyun"))}
 
 
 def text(answer: parse.Json, name: str) -> str:
-    """Return a text that the answer must have; ValueError where it is empty."""
+    """Return a text that the answer must hold; ValueError where it is empty."""
     if not answer[name]:
         raise ValueError(name)
     return str(answer[name])
 
 
 def bounded(ids: Sequence[str], most: int) -> None:
-    """Raise ValueError unless there are between 1 and `most`: an empty list never means all."""
+    """Raise ValueError unless there are between 1 and `most` ids: an empty list never means all."""
     if not 0 < len(ids) <= most:
         raise ValueError(f"Between 1 and {most} a call, not {len(ids)}")

@@ -1,10 +1,10 @@
-"""The client: one per account and region, shared by threads."""
+"""The client: one for each account and region, shared by all threads of a process."""
 
-from fleet.cloud.creating import Making
-from fleet.cloud.describe import Describing
+from fleet.cloud.creating import CreatingCalls
+from fleet.cloud.describe import ReadingCalls
 
 
-class EcsClient(Describing, Making):
+class EcsClient(ReadingCalls, CreatingCalls):
     """Typed calls of the ECS API 2014-05-26 in one region of one account.
 
     Every call may raise CloudError, whose `retryability` says what to do. ValueError is raised before anything is sent for

@@ -1,4 +1,4 @@
-"""The calls that make something: snapshots, images, runs of commands. None of them leaves without a ClientToken."""
+"""The calls that create something: snapshots, images, runs of commands. None of them is sent without a ClientToken."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -7,20 +7,22 @@ from aliyunsdkecs.request.v20140526.CreateImageRequest import CreateImageRequest
 from aliyunsdkecs.request.v20140526.CreateSnapshotRequest import CreateSnapshotRequest
 from aliyunsdkecs.request.v20140526.RunCommandRequest import RunCommandRequest
 
-from fleet.cloud.changing import Acting, bounded, text
-from fleet.cloud.types import MadeAnswer
+from fleet.cloud.changing import ChangingCalls, bounded, text
+from fleet.cloud.types import CreatedAnswer
 
 COMMAND_MACHINES_A_CALL = 50
 RETENTION_DAYS = range(1, 65537)
 
 
-class Making(Acting):
+class CreatingCalls(ChangingCalls):
+    """The calls that create snapshots, images and runs of commands."""
+
     def create_snapshot(
         self, *, disk_id: str, name: str, days: int, client_token: str, tags: Mapping[str, str] | None = None
-    ) -> MadeAnswer:
+    ) -> CreatedAnswer:
         """Begin a snapshot of a disk, kept for `days`; it is ready when DescribeSnapshots calls it accomplished.
 
-        The machine must be neither started nor stopped meanwhile, or the snapshot fails.
+        The snapshot fails if the machine is started or stopped meanwhile.
         """
         _with_token(client_token)
         if days not in RETENTION_DAYS:
@@ -32,12 +34,12 @@ class Making(Acting):
         request.set_ClientToken(client_token)
         if tags:
             request.set_Tags(_pairs(tags))
-        return self._act(request, lambda answer: MadeAnswer(text(answer, "SnapshotId"), text(answer, "RequestId")))
+        return self._act(request, lambda answer: CreatedAnswer(text(answer, "SnapshotId"), text(answer, "RequestId")))
 
     def create_image(
         self, *, snapshot_id: str, name: str, client_token: str, tags: Mapping[str, str] | None = None
-    ) -> MadeAnswer:
-        """Begin a custom image of a system disk's snapshot; it can be used when DescribeImages calls it Available."""
+    ) -> CreatedAnswer:
+        """Begin a custom image from the snapshot of a system disk; it can be used when DescribeImages calls it Available."""
         _with_token(client_token)
         request = CreateImageRequest()
         request.set_SnapshotId(snapshot_id)
@@ -45,14 +47,15 @@ class Making(Acting):
         request.set_ClientToken(client_token)
         if tags:
             request.set_Tags(_pairs(tags))
-        return self._act(request, lambda answer: MadeAnswer(text(answer, "ImageId"), text(answer, "RequestId")))
+        return self._act(request, lambda answer: CreatedAnswer(text(answer, "ImageId"), text(answer, "RequestId")))
 
     def run_command(
         self, *, ids: Sequence[str], kind: str, content: str, timeout: int, name: str, client_token: str
-    ) -> MadeAnswer:
-        """Run a command through Cloud Assistant on up to 50 machines; `invocation_results` tells what came of it.
+    ) -> CreatedAnswer:
+        """Run a command on up to 50 machines through Cloud Assistant; read what came of it with `invocation_results`.
 
-        `kind` is RunShellScript or RunPowerShellScript, `timeout` seconds. One machine that does not exist refuses all.
+        `kind` is RunShellScript or RunPowerShellScript, `timeout` is in seconds. If one of the machines does not exist, the call
+        is refused for all of them.
         """
         bounded(ids, COMMAND_MACHINES_A_CALL)
         _with_token(client_token)
@@ -64,7 +67,7 @@ class Making(Acting):
         request.set_Timeout(timeout)
         request.set_Name(name)
         request.set_ClientToken(client_token)
-        return self._act(request, lambda answer: MadeAnswer(text(answer, "InvokeId"), text(answer, "RequestId")))
+        return self._act(request, lambda answer: CreatedAnswer(text(answer, "InvokeId"), text(answer, "RequestId")))
 
 
 def _with_token(token: str) -> None:

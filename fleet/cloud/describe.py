@@ -1,8 +1,7 @@
-"""The reading calls. Each returns one page and says how to get the next; an answer of another shape is a
-CloudError.
+"""The calls that read. Each returns one page and how to get the next one; an answer of another shape is a CloudError.
 
-Disks: DescribeDisks takes up to 100 disk ids, or *one* instance. So where the ids are known a hundred
-machines cost one call, and only a machine whose disk id changed costs one of its own.
+DescribeDisks takes up to 100 disk ids, or *one* instance. So a hundred machines whose disk ids are known cost one call, and only
+a machine whose disk id has changed costs a call of its own.
 """
 
 import json
@@ -42,21 +41,22 @@ IMAGE_IDS_A_CALL = 50
 DISKS_A_PAGE = 500
 RESULTS_A_PAGE = 50
 KEY_PAIRS_A_PAGE = 50
-# Available alone is the default: an image on its way out would look as if it had never been.
+# By default only available images are shown: a deprecated one would look as if it had never existed.
 _ALL_STATES = "Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated"
 
 
-class Describing(Transport):
+class ReadingCalls(Transport):
+    """The calls that read and change nothing."""
+
     def describe_regions(self) -> list[RegionView]:
+        """Return the regions that the account knows."""
         request = DescribeRegionsRequest()
         return self._read(request, lambda answer: _each(answer, "Regions", "Region", parse.region))
 
     def describe_instances(
         self, *, ids: Sequence[str] | None = None, next_token: str = ""
     ) -> tuple[list[InstanceView], str]:
-        """Return the instances of these ids (at most 100; those that are gone are left out), or a page of
-        the region's.
-        """
+        """Return the instances with these ids (at most 100; one that is gone is left out), or a page of the region's."""
         if ids is not None and not ids:
             return [], ""
         request = DescribeInstancesRequest()
@@ -75,8 +75,9 @@ class Describing(Transport):
         kind: str = "",
         next_token: str = "",
     ) -> tuple[list[DiskView], str]:
-        """Return the disks of these ids (at most 100), of one instance, or a page of the region's; `kind`
-        is system or data.
+        """Return the disks with these ids (at most 100), those of one instance, or a page of the region's.
+
+        `kind` is `system` or `data`.
         """
         if disk_ids is not None and not disk_ids:
             return [], ""
@@ -95,8 +96,9 @@ class Describing(Transport):
     def describe_images(
         self, *, page: int = 1, image_ids: Sequence[str] | None = None, snapshot_id: str = ""
     ) -> tuple[list[ImageView], int | None]:
-        """Return a page of images in every state, those of these ids (at most 50) or made from one snapshot, and
-        the number of the next page.
+        """Return a page of images in every state, and the number of the next page.
+
+        `image_ids` (at most 50) are the only ones to be shown; with `snapshot_id`, those made from that snapshot are.
         """
         if image_ids is not None and not image_ids:
             return [], None
@@ -115,7 +117,7 @@ class Describing(Transport):
         )
 
     def image_support_types(self, *, image_id: str) -> list[str]:
-        """Return the instance types that the image runs on, for a change of the operating system."""
+        """Return the instance types on which the image can be installed by a replacement of the system disk."""
         request = DescribeImageSupportInstanceTypesRequest()
         request.set_ImageId(image_id)
         request.set_ActionType("ChangeOS")
@@ -125,7 +127,7 @@ class Describing(Transport):
         )
 
     def describe_key_pairs(self, *, page: int = 1, name: str = "") -> tuple[list[KeyPairView], int | None]:
-        """Return a page of key pairs, or the one of this name, and the number of the next page."""
+        """Return a page of key pairs, or those whose name fits the pattern `name`, and the number of the next page."""
         request = DescribeKeyPairsRequest()
         request.set_PageSize(KEY_PAIRS_A_PAGE)
         request.set_PageNumber(page)
@@ -140,6 +142,7 @@ class Describing(Transport):
         )
 
     def describe_instance_types(self, *, next_token: str = "") -> tuple[list[InstanceTypeView], str]:
+        """Return a page of the provider's instance types, and the token of the next page."""
         request = DescribeInstanceTypesRequest()
         if next_token:
             request.set_NextToken(next_token)
@@ -155,8 +158,9 @@ class Describing(Transport):
         disk_id: str = "",
         next_token: str = "",
     ) -> tuple[list[SnapshotView], str]:
-        """Return the snapshots of these ids (at most 100), of one disk, or a page of the region's, those still being made
-        alone unless asked otherwise.
+        """Return the snapshots with these ids (at most 100), those of one disk, or a page of the region's.
+
+        Of a region, only the snapshots that are still being made are shown, unless `progressing` is False.
         """
         if ids is not None and not ids:
             return [], ""
@@ -173,7 +177,7 @@ class Describing(Transport):
         return self._read(request, lambda a: (_each(a, "Snapshots", "Snapshot", parse.snapshot), _token(a)))
 
     def invocation_results(self, *, invoke_id: str) -> list[RunResult]:
-        """Return what each machine reports of one run of a command; a machine that is not named has not reported yet."""
+        """Return what each machine reports of one run of a command; a machine that is missing has not reported yet."""
         found: list[RunResult] = []
         token = ""
         while True:

@@ -1,4 +1,4 @@
-"""Asking whether a call would be allowed, without doing it: for the calls that the API lets be asked."""
+"""Asking whether a call would be allowed, without carrying it out: possible for the calls that have a dry run."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,9 @@ DRY_RUNS = {
 
 
 def dry_run(client: Transport, action: str, *, ids: Sequence[str] = (), snapshot_id: str = "") -> None:
-    """Ask whether `action` (a key of DRY_RUNS) would be allowed; nothing is done. Raises CloudError where it would not.
+    """Ask whether `action` (a key of DRY_RUNS) would be allowed. Nothing is done; CloudError where it would not be allowed.
 
-    Stop and Start name machines by `ids`, CreateImage a `snapshot_id`.
+    Stop and Start take the `ids` of machines, CreateImage takes a `snapshot_id`.
     """
     request = DRY_RUNS[action]()
     request.set_DryRun(True)

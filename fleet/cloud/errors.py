@@ -1,8 +1,7 @@
-"""What a failed call means for the caller, decided by the error's code.
+"""What a failed call means for its caller: the code of the error decides.
 
-Documents of the provider disagree on HTTP statuses, so a status decides only where no code does:
-`OperationDenied` stands in two rows of the ReplaceSystemDisk reference (400: the image holds data disks;
-500: "Internal Error.").
+The provider's documents disagree on HTTP statuses, so a status decides only where the code alone cannot: `OperationDenied`
+stands in two rows of the ReplaceSystemDisk reference (400: the image holds data disks; 500: "Internal Error.").
 """
 
 import enum
@@ -12,9 +11,11 @@ from fleet.lib.redact import redact
 
 
 class Retryability(enum.Enum):
-    RETRY = "retry"  # nothing was done: the same call again, soon
-    WAIT = "wait"  # throttled, nothing was done: again from the next whole minute
-    REFUSED = "refused"  # nothing was done, and the same call will not fare better
+    """Whether a call that failed may be tried again."""
+
+    RETRY = "retry"  # nothing was done: the same call may be tried again soon
+    WAIT = "wait"  # throttled, nothing was done: the same call may be tried again from the next whole minute on
+    REFUSED = "refused"  # nothing was done, and the same call would be refused again
     UNKNOWN_OUTCOME = "unknown_outcome"  # it may have been done: read before anything else
 
 
@@ -22,8 +23,8 @@ HTTP_ERROR = "SDK.HttpError"
 UNREADABLE = "SDK.UnreadableAnswer"
 UNEXPECTED = "SDK.UnexpectedError"
 
-# Nothing tells whether the work was done.
-_FAULTS = frozenset(
+# Errors after which nobody knows whether the work was done.
+_UNCLEAR = frozenset(
     {
         HTTP_ERROR,
         UNREADABLE,
@@ -34,12 +35,12 @@ _FAULTS = frozenset(
         "UnknownError",
         "ServiceUnavailable",
         "LimitedOperation.ServiceUnavailable",
-        # Our nonces never repeat: somebody on the way sent the request twice, and the first one may have been
-        # carried out.
+        # Our nonces never repeat: a proxy on the way sent the request twice, and the first may have been carried out.
         "SignatureNonceUsed",
     }
 )
-_AGAIN = frozenset(
+# Errors that pass by themselves, after which nothing was done.
+_PASSING = frozenset(
     {
         "IdempotentProcessing",
         "LastTokenProcessing",
@@ -51,11 +52,10 @@ _AGAIN = frozenset(
 
 
 class CloudError(Exception):
-    """A call that did not succeed, with what that means. No text of it holds a secret or the address that
-    was called.
+    """A call that did not succeed, and whether it may be tried again. Its text holds no secret and no address.
 
-    `code` is the provider's (or the SDK's, beginning `SDK.`, or ours, beginning `FleetOS.`); `http_status`
-    and `request_id` are None and empty where no answer came.
+    `code` is the provider's, the SDK's (beginning with `SDK.`) or ours (beginning with `FleetOS.`). Where no answer came,
+    `http_status` is None and `request_id` is empty.
     """
 
     def __init__(
@@ -76,27 +76,27 @@ class CloudError(Exception):
 
 
 def retryability_of(*, code: str, mutating: bool, http_status: int | None = None, message: str = "") -> Retryability:
-    """Return what the error means for a reading or a mutating call."""
-    lost = Retryability.UNKNOWN_OUTCOME if mutating else Retryability.RETRY
+    """Return whether a call that failed like this may be tried again; `mutating` says whether the call changes something."""
+    unclear = Retryability.UNKNOWN_OUTCOME if mutating else Retryability.RETRY
     if code.startswith("Throttling"):
         return Retryability.WAIT
-    if code in _AGAIN:
+    if code in _PASSING:
         return Retryability.RETRY
-    if code in _FAULTS or code.startswith("ServiceUnavailable."):
-        return lost
+    if code in _UNCLEAR or code.startswith("ServiceUnavailable."):
+        return unclear
     if code == "OperationDenied" and (http_status == 500 or message.startswith("Internal Error")):
-        return lost
-    # A code that nobody listed, on a failure of the provider's side: that it was refused is only a guess.
+        return unclear
+    # A failure on the provider's side with a code that nobody lists: to call it refused would be a guess.
     if http_status is not None and http_status >= 500 and not code.startswith(("Invalid", "OperationDenied.")):
-        return lost
+        return unclear
     return Retryability.REFUSED
 
 
 def clean(message: str) -> str:
-    """Return the provider's text fit for logs and pages: one line, at most 300 characters, nothing secret.
+    """Return the provider's text as logs and pages may show it: one line, at most 300 characters, nothing secret.
 
-    The text of a signature that does not match repeats the whole request, password included,
-    percent-encoded twice: no mask finds it there, so it is cut off.
+    Where a signature does not match, the text repeats the whole request, with the password in it and percent-encoded twice. No
+    mask would find it there, so that part is cut off.
     """
     text = re.split(r"(?:server )?string to sign", message, maxsplit=1, flags=re.IGNORECASE)[0]
     text = re.sub(r"(?:https?://|/\?)\S*", "(address left out)", text)

@@ -1,6 +1,4 @@
-"""From the API's JSON to types. Lists are wrapped twice, empty fields may be absent, and numbers may come
-as texts.
-"""
+"""From the API's JSON to types. Lists are wrapped twice, empty fields may be absent, and numbers may come as texts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,16 +24,14 @@ _SYSTEM_DEVICES = ("/dev/xvda", "/dev/vda", "/dev/sda", "/dev/nvme0n1", "")
 
 
 def rows(answer: Json, outer: str, inner: str) -> list[Any]:
-    """Return the list under `outer` and `inner`; KeyError where the answer is not of this shape."""
+    """Return the list that is found under `outer` and `inner`; KeyError where the answer has another shape."""
     wrapped = answer[outer]
     found = wrapped.get(inner) if isinstance(wrapped, dict) else wrapped
     return found or []
 
 
 def when(text: str | None) -> datetime | None:
-    """Return the moment; instances have minutes (`2024-04-14T22:32Z`), all else seconds. ValueError for
-    anything else.
-    """
+    """Return a time of the API: instances have minutes (`2024-04-14T22:32Z`), all else seconds. ValueError for other texts."""
     if not text:
         return None
     pattern = "%Y-%m-%dT%H:%MZ" if text.count(":") == 1 else "%Y-%m-%dT%H:%M:%SZ"
@@ -43,15 +39,18 @@ def when(text: str | None) -> datetime | None:
 
 
 def yes(value: Any) -> bool:
+    """Return a truth value of the API, which may come as a text."""
     return value is True or str(value).lower() == "true"
 
 
 def tags(holder: Json) -> dict[str, str]:
+    """Return the tags of a resource: instances and disks name the two parts of a tag differently."""
     pairs = (holder.get("Tags") or {}).get("Tag") or []
     return {_either(pair, "TagKey", "Key"): _either(pair, "TagValue", "Value") for pair in pairs}
 
 
 def instance(row: Json) -> InstanceView:
+    """Return an instance of DescribeInstances."""
     network = row.get("VpcAttributes") or {}
     private = _first(network.get("PrivateIpAddress")) or _first(row.get("InnerIpAddress"))
     public = (row.get("EipAddress") or {}).get("IpAddress") or _first(row.get("PublicIpAddress"))
@@ -81,6 +80,7 @@ def instance(row: Json) -> InstanceView:
 
 
 def disk(row: Json) -> DiskView:
+    """Return a disk of DescribeDisks."""
     return DiskView(
         disk_id=row["DiskId"],
         instance_id=row.get("InstanceId") or "",
@@ -99,6 +99,7 @@ def disk(row: Json) -> DiskView:
 
 
 def image(row: Json) -> ImageView:
+    """Return an image of DescribeImages."""
     mappings = (row.get("DiskDeviceMappings") or {}).get("DiskDeviceMapping") or []
     return ImageView(
         image_id=row["ImageId"],
@@ -119,6 +120,7 @@ def image(row: Json) -> ImageView:
 
 
 def key_pair(row: Json) -> KeyPairView:
+    """Return a key pair of DescribeKeyPairs."""
     return KeyPairView(
         name=row["KeyPairName"],
         fingerprint=row.get("KeyPairFingerPrint") or "",
@@ -127,6 +129,7 @@ def key_pair(row: Json) -> KeyPairView:
 
 
 def instance_type(row: Json) -> InstanceTypeView:
+    """Return an instance type of DescribeInstanceTypes."""
     return InstanceTypeView(
         name=row["InstanceTypeId"],
         architecture=_ARCHITECTURES.get(str(row.get("CpuArchitecture")).upper(), ""),
@@ -136,6 +139,7 @@ def instance_type(row: Json) -> InstanceTypeView:
 
 
 def snapshot(row: Json) -> SnapshotView:
+    """Return a snapshot of DescribeSnapshots."""
     return SnapshotView(
         snapshot_id=row["SnapshotId"],
         disk_id=row.get("SourceDiskId") or "",
@@ -148,6 +152,7 @@ def snapshot(row: Json) -> SnapshotView:
 
 
 def run_result(row: Json) -> RunResult:
+    """Return what one machine reports in DescribeInvocationResults."""
     return RunResult(
         instance_id=row["InstanceId"],
         status=row["InvokeRecordStatus"],
@@ -158,6 +163,7 @@ def run_result(row: Json) -> RunResult:
 
 
 def region(row: Json) -> RegionView:
+    """Return a region of DescribeRegions."""
     return RegionView(row["RegionId"], row.get("LocalName") or "", row.get("RegionEndpoint") or "")
 
 

@@ -1,8 +1,8 @@
-"""One signed call over the official SDK, with its leaks, its retries and its surprises shut off.
+"""One signed call through the official SDK, with the SDK's leaks, retries and surprises shut off.
 
-The SDK by itself sends plain HTTP, puts a password into the URL, writes that URL to its logs and its
-exceptions, lets the environment beat the credential, sends loopback calls through a proxy, and repeats
-ReplaceSystemDisk without a ClientToken.
+By itself the SDK sends plain HTTP, puts a password into the URL, writes that URL to its logs and exceptions, prefers the
+environment to the credential that it was given, sends loopback calls through a proxy, and repeats ReplaceSystemDisk without a
+ClientToken.
 """
 
 import json
@@ -23,19 +23,19 @@ from fleet.lib.net import is_loopback
 
 OnCall = Callable[[str, bool], None]
 
-CONNECT_TIMEOUT = 3
-CALL_TIMEOUT = 10  # connecting included, as below
+CONNECT_TIMEOUT = 3  # seconds
+CALL_TIMEOUT = 10  # seconds, connecting included, as below
 REPLACE_TIMEOUT = 20
 _ENDPOINT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
-# A dictionary that is not empty keeps the SDK from reading HTTP_PROXY; it names no proxy for any address.
+# As long as this is not empty the SDK does not read HTTP_PROXY; it names a proxy for no address.
 _NO_PROXY = {"no": ""}
 
 
 class Transport:
-    """The connection to one region of one account; used by any number of threads.
+    """The connection to one region of one account, shared by any number of threads.
 
-    `endpoint` is `host:port`, or empty for the region's public one. `on_call(action, mutating)` is told of
-    every call before it leaves, so that it can be counted; what it raises stops the call.
+    `endpoint` is `host:port`, or empty for the public endpoint of the region. `on_call(action, mutating)` is called before each
+    call is sent, so that it can be counted; an exception from it keeps the call from being sent.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class Transport:
         loopback = is_loopback(endpoint)
         self._protocol = protocol_type.HTTP if loopback else protocol_type.HTTPS
         self._loopback = loopback
-        # Key and secret given outright: a `credential=` object would lose against ALIYUN_ACCESS_KEY_ID in
-        # the environment.
+        # Key and secret are given one by one: the SDK would prefer ALIYUN_ACCESS_KEY_ID of the environment to a credential.
         self._sdk = AcsClient(
             credential.access_key_id,
             credential.secret.reveal(),
@@ -74,7 +73,7 @@ class Transport:
             pool_size=pool_size,
         )
         self._sdk.append_user_agent("FleetOS", "1")
-        self._sdk.session.trust_env = False  # no .netrc: it would add a header of its own
+        self._sdk.session.trust_env = False  # a .netrc file would add a header of its own
         _silence()
 
     def __repr__(self) -> str:
@@ -90,9 +89,8 @@ class Transport:
     ) -> dict[str, Any]:
         """Send the request once and return the answer, or raise CloudError.
 
-        `secrets` go into the form body, never into the URL, and over plain HTTP to this machine alone.
-        `timeout` is seconds for connecting and for the answer to begin; a server that drips its answer byte
-        by byte can still take longer.
+        `secrets` go into the form body and never into the URL; plain HTTP carries them to this machine alone. Within `timeout`
+        seconds the connection is made and the answer begins; a server that sends its answer byte by byte can take longer.
         """
         action = str(request.get_action_name())
         request.set_protocol_type(self._protocol)
@@ -121,7 +119,7 @@ class Transport:
         raise answer
 
     def unreadable(self, action: str, *, mutating: bool, request_id: str = "") -> CloudError:
-        """Return the error for an answer that came, and is not what the API promises."""
+        """Return the error for an answer that has another shape than the API promises."""
         return CloudError(
             code=UNREADABLE,
             message=f"The answer to {action} was not one of the API's.",
@@ -130,8 +128,7 @@ class Transport:
         )
 
     def _send(self, request: RpcRequest, *, mutating: bool) -> dict[str, Any] | CloudError:
-        # The error is returned, and raised outside: raised in the handler it would carry the SDK's, and
-        # that one the URL.
+        # The error is returned and raised outside: raised here it would carry the SDK's exception, which holds the URL.
         action = str(request.get_action_name())
         try:
             body = json.loads(self._sdk.do_action_with_exception(request))
@@ -140,7 +137,7 @@ class Transport:
         except ClientException as error:
             return self._of_client(error, action, mutating)
         except IndexError:
-            # The SDK trips over a SignatureDoesNotMatch whose text has no colon.
+            # The SDK fails on a SignatureDoesNotMatch whose text has no colon.
             return CloudError(
                 code="SignatureDoesNotMatch",
                 message="The signature does not match: the secret of the access key is another one.",
@@ -178,7 +175,7 @@ class Transport:
 
 
 def _network_words(text: str) -> str:
-    """Return in our own words what the SDK says of a network fault: its text holds the whole URL."""
+    """Return in our own words what the SDK says of a network fault, since its text holds the whole URL."""
     for sign, words in (
         ("Read timed out", "no answer in time"),
         ("timed out", "no connection in time"),
@@ -194,7 +191,7 @@ def _network_words(text: str) -> str:
 
 
 def _without(text: str, hidden: dict[str, Revealable]) -> str:
-    """Return the text with the values of secrets masked, in each of the forms that a server could echo."""
+    """Return the text with secrets masked, in each form in which a server could repeat them."""
     for secret in hidden.values():
         value = secret.reveal()
         once = quote(value, safe="")
@@ -205,17 +202,15 @@ def _without(text: str, hidden: dict[str, Revealable]) -> str:
 
 
 def _silence() -> None:
-    """Shut off the SDK's loggers: one of them gets its own handler and level as it is imported, and
-    `DEBUG=sdk` prints URLs.
-    """
+    """Shut off the SDK's loggers: one of them sets its own handler and level when it is imported, and DEBUG=sdk prints URLs."""
     for name in [
         "aliyunsdkcore",
-        *(one for one in list(logging.root.manager.loggerDict) if one.startswith("aliyunsdkcore")),
+        *(name for name in list(logging.root.manager.loggerDict) if name.startswith("aliyunsdkcore")),
     ]:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.CRITICAL + 1)
-        if not any(isinstance(one, _Nothing) for one in logger.filters):
+        if not any(isinstance(known, _Nothing) for known in logger.filters):
             logger.addFilter(_Nothing())
 
 

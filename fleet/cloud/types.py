@@ -1,7 +1,6 @@
-"""What the API shows and answers, typed. Times are aware and in UTC, disk and image sizes GiB, memory MiB.
+"""What the API shows and answers, with types. Times are aware and in UTC, disk and image sizes in GiB, memory in MiB.
 
-What an answer leaves out (the API omits empty key pairs and tags) is an empty text, an empty dictionary or
-None for a time.
+What an answer leaves out (the API omits empty key pairs and tags) is an empty text, an empty dictionary, or None for a time.
 """
 
 from dataclasses import dataclass, field
@@ -10,16 +9,15 @@ from typing import Protocol
 
 
 class Revealable(Protocol):
-    """A secret in memory (`fleet.lib.secret.Secret`): no text shows it, `reveal()` gives it."""
+    """A secret in memory (`fleet.lib.secret.Secret`): no text shows it."""
 
-    def reveal(self) -> str: ...
+    def reveal(self) -> str:
+        """Return the secret itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access key; `security_token` besides where it is a temporary one of STS. Its text shows none of
-    the three.
-    """
+    """An access key; a temporary one of STS has a `security_token` too. The text of this object shows none of the three."""
 
     access_key_id: str = field(repr=False)
     secret: Revealable = field(repr=False)
@@ -28,6 +26,8 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class RegionView:
+    """A region as DescribeRegions shows it; `endpoint` is the host name of its API."""
+
     region_id: str
     local_name: str
     endpoint: str
@@ -37,9 +37,8 @@ class RegionView:
 class InstanceView:
     """An instance as DescribeInstances shows it.
 
-    `locks` are the reasons under OperationLocks (`security`, `financial`, ...). `os_name` is the English
-    one where there is one. `expires_at` is None for pay-as-you-go, whose time in the API (2099) means
-    nothing.
+    `locks` are the reasons under OperationLocks (`security`, `financial`, ...). `os_name` is the English name where there is
+    one. `expires_at` is None for pay-as-you-go: the time that the API shows for it (2099) means nothing.
     """
 
     instance_id: str
@@ -84,9 +83,7 @@ class DiskView:
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """An image; `owner` is `system`, `self`, `others` or `marketplace`, `architecture` `x86_64`, `i386` or
-    `arm64`.
-    """
+    """An image: its `owner` is system, self, others or marketplace, its `architecture` x86_64, i386 or arm64."""
 
     image_id: str
     name: str
@@ -106,6 +103,8 @@ class ImageView:
 
 @dataclass(frozen=True, slots=True)
 class KeyPairView:
+    """A key pair; of the key itself only the fingerprint is shown."""
+
     name: str
     fingerprint: str
     created_at: datetime | None
@@ -113,7 +112,7 @@ class KeyPairView:
 
 @dataclass(frozen=True, slots=True)
 class InstanceTypeView:
-    """An instance type, its architecture in the words of images: `x86_64` or `arm64`. Memory in MiB."""
+    """An instance type. Its `architecture` is x86_64 or arm64, as images say it; `memory` is in MiB."""
 
     name: str
     architecture: str
@@ -123,7 +122,7 @@ class InstanceTypeView:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """A snapshot; `progress` as the API writes it (`40%`), `status` progressing, accomplished or failed; `size` is its disk's."""
+    """A snapshot: `status` is progressing, accomplished or failed, `progress` as the API writes it (`40%`), `size` the disk's."""
 
     snapshot_id: str
     disk_id: str
@@ -157,25 +156,23 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceAnswer:
-    """The answer of ReplaceSystemDisk, given before the work is finished: the id of the disk that comes to
-    be.
-    """
+    """The answer of ReplaceSystemDisk, given before the work is finished: the id of the disk that is being created."""
 
     disk_id: str
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class MadeAnswer:
-    """The answer to a call that makes something (a snapshot, an image, a run of a command): its id, given before it is ready."""
+class CreatedAnswer:
+    """The answer to a call that creates a snapshot, an image or a run of a command: its id, given before it is ready."""
 
-    made_id: str
+    created_id: str
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What one machine reports of a command: `status` is Running, Finished, Failed or Stopped, `error_code` why it failed."""
+    """What one machine reports of a command: its `status` is Running, Finished, Failed or Stopped; `error_code` says why."""
 
     instance_id: str
     status: str

@@ -1,4 +1,4 @@
-"""From an account to a client: the only place where a credential is opened."""
+"""From an account to its client. This is the only place where a credential is opened."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from fleet.inventory import quota
 from fleet.lib.secret import SealBroken, Secret, fingerprint, seal, unseal
 from fleet.models import Account, SealedSecret
 
-# Taken with `quota.take` before they leave, so they are not counted a second time as they do.
+# These calls are taken from the quota (`quota.take`) before they are sent, and must not be counted a second time.
 TAKEN_BEFORE = frozenset({"ReplaceSystemDisk"})
 
 _clients: dict[tuple[object, ...], EcsClient] = {}
@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def seal_credential(*, access_key_id: str, secret: Secret) -> SealedSecret:
-    """Store an access key sealed and return its row, to be made an account's `credential`."""
+    """Store an access key sealed, and return the row that an account takes as its `credential`."""
     row_id = uuid.uuid4()
     value = Secret(json.dumps({"access_key_id": access_key_id, "secret": secret.reveal()}))
     return SealedSecret.objects.create(
@@ -30,13 +30,12 @@ def seal_credential(*, access_key_id: str, secret: Secret) -> SealedSecret:
 
 
 def client_for(account: Account, region: str) -> EcsClient:
-    """Return the client of this account and region, one a process, shared by its threads.
+    """Return the client of this account and region: one for each process, shared by its threads.
 
-    Another credential or endpoint makes another client. Every call of it is counted in the account's
-    windows. CloudError (`FleetOS.NoCredential`, `FleetOS.SealBroken`) where the account has no credential
-    or it does not open.
+    With another credential or endpoint it is another client. Each of its calls is counted in the windows of the account.
+    CloudError (`FleetOS.NoCredential`, `FleetOS.SealBroken`) where the account has no credential or it does not open.
     """
-    # The process id: a connection taken over by a fork would carry two processes' answers.
+    # The process id is part of the key: a connection shared with a forked process would carry the answers of both.
     key = (os.getpid(), account.pk, account.credential_id, account.endpoint, region)
     with _lock:
         client = _clients.get(key)

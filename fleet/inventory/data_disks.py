@@ -1,7 +1,7 @@
-"""The data disks of the mirror, row by row, and what their machines show of them: how many, and how large together.
+"""The data disks of the mirror, and what a machine shows of its own: how many there are, and how large they are together.
 
-A page of disks says nothing whole of any machine. So each disk has its row, and a machine's figures are counted from the rows:
-they are right after every page, also in the middle of a sync.
+One page of disks may hold some of a machine's disks and not the others. So each disk has its row, and the figures of a machine
+are counted from the rows: they are right after every page, also in the middle of a sync.
 """
 
 from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ WHERE i.account_id = %(account)s AND i.instance_id = d.id AND (i.data_disks, i.d
 
 @transaction.atomic
 def save_data_disks(*, account: Account, region: str, disks: Iterable[DiskView], read_at: datetime) -> None:
-    """Upsert data disks, and count afresh for every machine that has one of them or had it."""
+    """Insert or update data disks, and count again for every machine that has or had one of them."""
     rows = [
         DataDisk(
             account=account,
@@ -51,12 +51,12 @@ def save_data_disks(*, account: Account, region: str, disks: Iterable[DiskView],
 
 @transaction.atomic
 def drop_data_disks(*, account: Account, region: str, unseen_since: datetime | None) -> None:
-    """Forget the data disks of a region that were not seen since then, None for all, and count afresh for their machines."""
-    gone = DataDisk.objects.filter(account=account, region=region)
+    """Delete the data disks of a region that were not seen since then (None: all), and count again for their machines."""
+    unseen = DataDisk.objects.filter(account=account, region=region)
     if unseen_since is not None:
-        gone = gone.filter(seen_at__lt=unseen_since)
-    machines = set(gone.values_list("attached_to", flat=True))
-    gone.delete()
+        unseen = unseen.filter(seen_at__lt=unseen_since)
+    machines = set(unseen.values_list("attached_to", flat=True))
+    unseen.delete()
     _recount(account, machines)
 
 

@@ -1,17 +1,17 @@
-"""Which operating system a name means, and until when its maker mends it.
+"""Which operating system a name means, and until when its maker gives security updates.
 
-The dates are data: the last day on which the maker gives security updates to everybody, without a contract
-for longer support. (Ubuntu: standard support; Debian: LTS; Windows Server: extended support; SUSE: general
-support of the service pack.) A system that is not listed has no date, which says nothing about it.
+The dates are data: the last day on which everybody gets security updates, without a contract for longer support. (Ubuntu:
+standard support; Debian: LTS; Windows Server: extended support; SUSE: general support of the service pack.) For a system that is
+not listed no date is known; it may be supported or not.
 """
 
 import re
 from datetime import date, timedelta
 from functools import lru_cache
 
-SOON = timedelta(days=183)  # an end of life within this time is said
+SOON = timedelta(days=183)  # an end of life within this time is shown
 
-# A pattern over the name, the label with what it found, in the order of asking.
+# Patterns of names in the order in which they are tried, and the label with what a pattern found.
 _NAMES: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern, re.IGNORECASE), label)
     for pattern, label in [
@@ -126,7 +126,7 @@ _ENDS: dict[str, date] = {
 def os_label(os_name: str) -> str:
     """Return the short label of a name as the API writes it: `Ubuntu 24.04`, `Windows Server 2019`.
 
-    A name that is not recognised keeps its words, without those for the word length and the language.
+    A name that is not recognised keeps its words, except for those about the word length and the language.
     """
     name = " ".join(os_name.split())
     for pattern, label in _NAMES:
@@ -136,7 +136,5 @@ def os_label(os_name: str) -> str:
 
 
 def end_of_life(os_name: str) -> date | None:
-    """Return the last day of public security updates of the system that a name or a label means, None if
-    not listed.
-    """
+    """Return the last day of public security updates of the system that a name or a label means; None if it is not listed."""
     return _ENDS.get(os_label(os_name))

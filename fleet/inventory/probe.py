@@ -1,7 +1,7 @@
-"""Whether an account's key may do what is needed, and whether the API answers as we read it. Nothing is changed.
+"""Probing an account: may its key do what is needed, and does the API answer as we expect? Nothing is changed.
 
-Readings are made for real. Of the calls that change something only those are asked that have a dry run; of the others it is
-said that they cannot be asked.
+The reading calls are made. Of the calls that change something, those with a dry run are tried by it; of the others the report
+says that they cannot be tried.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from fleet.models import Account
 FINE, NOTE, FAULT = "fine", "note", "fault"
 QUOTA = 200  # ReplaceSystemDisk calls a minute and region that the provider allows an account
 TAG = ("fleet-os", "allowed")
-# Without a dry run: whether these are allowed shows only when they are made.
+# They have no dry run: only when they are made does it show whether they are allowed.
 UNASKED = (
     "ReplaceSystemDisk",
     "CreateSnapshot",
@@ -34,7 +34,7 @@ DENIED = ("Forbidden", "NoPermission", "Unauthorized")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report: the right as RAM names it, where, whether it is fine, and what to know."""
+    """One line of the report: the right as RAM names it, the region, whether it is fine, and what to know about it."""
 
     right: str
     region: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 def probe(account: Account, now: datetime) -> Iterator[Finding]:
-    """Yield what is found of an account, region by region, as it is found."""
+    """Yield what is found about an account, region by region, as soon as it is found."""
     known: set[str] = set()
     if account.replace_quota > QUOTA:
         words = f"{account.replace_quota:,} calls a minute are allowed here, and the provider allows {QUOTA}"
@@ -103,7 +103,7 @@ def _mutating(
     guarded = not account.guard_lifted
     yield Finding("guard", region, NOTE if guarded and not tagged else FINE, words if guarded else f"lifted; {words}")
     usable = tagged or ([] if guarded else machines)
-    # A dry run is refused for a machine that is in that state already: each is asked of one that is not.
+    # A dry run is refused for a machine that is in the wanted state already: each is tried on one that is not.
     for action, status in (("StopInstances", "Running"), ("StartInstances", "Stopped")):
         ids = [one.instance_id for one in usable if one.status == status and not one.locks][:1]
         if ids:
@@ -126,7 +126,7 @@ def _asked(right: str, region: str, ask: Callable[[], object], words: str = "") 
         if error.code.startswith(DENIED):
             return Finding(right, region, FAULT, f"missing: grant {right} in RAM ({error.code})")
         if words == DRY and error.retryability is Retryability.REFUSED:
-            # Rights are looked at before the machine: this one alone would be refused.
+            # The API looks at rights before it looks at the machine: only this machine would be refused.
             return Finding(right, region, NOTE, f"dry run refused for this one machine: {error}")
         if error.code == UNREADABLE:
             return Finding(right, region, FAULT, f"{error.message} Fields are missing or of another type.")

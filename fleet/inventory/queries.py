@@ -1,4 +1,4 @@
-"""Named reads of the mirror for screens."""
+"""Queries of the mirror that several rooms need."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from fleet.models import Instance
 
 
 class OneOf(Func):
-    """The condition `field = ANY(values)`: ten thousand values are one parameter, where `__in` would make as many."""
+    """The condition `field = ANY(values)`: all values are one parameter, where `__in` would make ten thousand of ten thousand."""
 
     template = "%(expressions)s)"
     arg_joiner = " = ANY("
@@ -25,9 +25,9 @@ class OneOf(Func):
 
 
 def by_name(instances: QuerySet[Instance], names: Collection[str]) -> dict[str, list[Instance]]:
-    """Return for each of `names` (lower case) the machines with this id, name or address: one query.
+    """Return for each of `names` (in lower case) the machines with this id, name or address: one query.
 
-    Machines that are there stand before those that are gone. An id is known even where it is another machine's name.
+    Machines that exist come before those that are gone. A machine is found by its id even where another one has it as a name.
     """
     fields = ("lower_id", "lower_name", "private_ip", "public_ip")
     found = reduce(or_, (Q(OneOf(field, names)) for field in fields))

@@ -1,7 +1,6 @@
-"""Fresh readings for whoever is about to act: straight from the cloud, typed, and written into the mirror
-on the way.
+"""Fresh readings for whoever is about to act: straight from the cloud, with types, and written into the mirror on the way.
 
-A reading is whole or it is a CloudError. `read_at` is taken before the first call leaves, so an age counted
+A reading is complete, or it fails with a CloudError. `read_at` is taken before the first call is sent, so that an age counted
 from it is never too small.
 """
 
@@ -26,10 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the cloud showed of one machine. `instance` is the key of the mirror's row; sizes are GiB.
+    """What the cloud showed of one machine. `instance` is the primary key of its row in the mirror; sizes are in GiB.
 
-    A machine that is gone has `exists` False and everything else empty; one without a system disk has
-    `disk_id` empty. `snapshot_running` is None where it was not asked for.
+    Of a machine that no longer exists, `exists` is False and everything else is empty. Without a system disk, `disk_id` is
+    empty. `snapshot_running` is None where it was not asked for.
     """
 
     instance: int
@@ -62,14 +61,12 @@ def refresh(
     each: bool = False,
     snapshots: bool = True,
 ) -> dict[int, Reading]:
-    """Read these machines and return a Reading for each, by the key of its row; the mirror is brought up to
-    date.
+    """Read these machines, bring the mirror up to date, and return a Reading for each by the primary key of its row.
 
-    Two calls a hundred machines of one account and region, one more a region for snapshots in progress, and
-    one for each machine whose known disk is no longer shown. `also` names, by row key, a second disk id to
-    look for (the one that ReplaceSystemDisk answered), which saves those. `each` asks for every machine's
-    system disk by machine, one call each: after an unclear outcome, when a known disk that is still shown
-    does not prove that there is no newer one.
+    It takes two calls for each hundred machines of one account and region, one more call for each region for its snapshots in
+    progress, and one for each machine whose known disk is no longer shown. `also` saves these: by primary key, a second disk id
+    to look for (the one that ReplaceSystemDisk answered). With `each`, the system disk of every machine is asked for by its
+    machine, one call each: after an unclear outcome a known disk that is still shown does not prove that no newer one exists.
     """
     also = also or {}
     accounts = Account.objects.select_related("credential").in_bulk({row.account_id for row in instances})
@@ -81,13 +78,13 @@ def refresh(
         account = accounts[account_pk]
         client = client_for(account, region)
         snapshotting = _snapshotting(client) if snapshots else None
-        for some in _chunks(rows, IDS_A_CALL):
+        for chunk in _chunks(rows, IDS_A_CALL):
             read_at = clock.now()
-            views, _ = client.describe_instances(ids=[row.instance_id for row in some])
+            views, _ = client.describe_instances(ids=[row.instance_id for row in chunk])
             present = {view.instance_id: view for view in views}
-            disks = _system_disks(client, some, present, also, each)
-            _save(account, region, some, present, disks, read_at, snapshotting)
-            for row in some:
+            disks = _system_disks(client, chunk, present, also, each)
+            _save(account, region, chunk, present, disks, read_at, snapshotting)
+            for row in chunk:
                 readings[row.pk] = _reading(row, present, disks, read_at, snapshotting)
     return readings
 
@@ -95,21 +92,20 @@ def refresh(
 def refresh_images(
     account: Account, region: str, image_ids: Sequence[str], clock: Clock, *, types: bool = True
 ) -> dict[str, Image | None]:
-    """Read these images and return the mirror's rows, None for one that the region does not show (marked as
-    gone).
+    """Read these images and return the mirror's rows; None for one that the region does not show, which is marked as gone.
 
-    `types` reads besides which instance types each supports, one call an image; where that is refused, what
-    the mirror knew stays.
+    With `types` it is read too which instance types each image supports, one call for each image. Where the API refuses to
+    say, the mirror keeps what it knew.
     """
     client = client_for(account, region)
     wanted = sorted(set(image_ids))
-    for some in _chunks(wanted, IMAGE_IDS_A_CALL):
+    for chunk in _chunks(wanted, IMAGE_IDS_A_CALL):
         read_at = clock.now()
-        views, _ = client.describe_images(image_ids=some)
-        found = {view.image_id: view for view in views if view.image_id in some}
+        views, _ = client.describe_images(image_ids=chunk)
+        found = {view.image_id: view for view in views if view.image_id in chunk}
         store.save_images(account=account, region=region, views=found.values(), read_at=read_at)
         mirrored = Image.objects.filter(account=account, region=region)
-        mirrored.present().filter(image_id__in=set(some) - found.keys()).update(gone_at=read_at)
+        mirrored.present().filter(image_id__in=set(chunk) - found.keys()).update(gone_at=read_at)
         for image_id in found if types else ():
             supported = supported_types(client, image_id)
             if supported is not None:
@@ -120,27 +116,25 @@ def refresh_images(
 
 
 def refresh_key_pairs(account: Account, region: str, names: Sequence[str], clock: Clock) -> dict[str, KeyPair | None]:
-    """Read these key pairs, one call each, and return the mirror's rows, None for one that the region does
-    not show.
-    """
+    """Read these key pairs, one call each, and return the mirror's rows; None for one that the region does not show."""
     client = client_for(account, region)
     wanted = sorted(set(names))
     for name in wanted:
         read_at = clock.now()
         views, _ = client.describe_key_pairs(name=name)
-        # The API takes the name as a pattern: only the exact one counts.
+        # The API takes the name as a pattern: only a key pair of exactly this name counts.
         exact = [view for view in views if view.name == name]
         store.save_key_pairs(account=account, region=region, views=exact, read_at=read_at)
         if not exact:
-            gone = KeyPair.objects.filter(account=account, region=region, name=name, gone_at=None)
-            gone.update(gone_at=read_at)
+            vanished = KeyPair.objects.filter(account=account, region=region, name=name, gone_at=None)
+            vanished.update(gone_at=read_at)
     rows = KeyPair.objects.filter(account=account, region=region).present().filter(name__in=wanted)
     by_name = {row.name: row for row in rows}
     return {name: by_name.get(name) for name in wanted}
 
 
 def supported_types(client: EcsClient, image_id: str) -> list[str] | None:
-    """Return the instance types that the image supports, None where the API refuses to say."""
+    """Return the instance types that the image supports; None where the API refuses to say."""
     try:
         return sorted(set(client.image_support_types(image_id=image_id)))
     except CloudError as error:
@@ -150,7 +144,7 @@ def supported_types(client: EcsClient, image_id: str) -> list[str] | None:
 
 
 def _snapshotting(client: EcsClient) -> set[str]:
-    """Return the disks of which a snapshot is being made."""
+    """Return the ids of the disks of which a snapshot is being made."""
     disks: set[str] = set()
     token = ""
     while True:
@@ -171,8 +165,8 @@ def _system_disks(
     disks: list[DiskView] = []
     if not each:
         known = {disk_id for row in alive for disk_id in (row.disk_id, also.get(row.pk, "")) if disk_id}
-        for some in _chunks(sorted(known), IDS_A_CALL):
-            disks += client.describe_disks(disk_ids=some)[0]
+        for chunk in _chunks(sorted(known), IDS_A_CALL):
+            disks += client.describe_disks(disk_ids=chunk)[0]
     found = store.newest_system_disks(disks)
     for row in alive:
         if row.instance_id not in found:

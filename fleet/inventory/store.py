@@ -1,9 +1,7 @@
-"""Writing what was read into the mirror, in bulk. Each function is one short transaction, or part of the
-caller's.
+"""Writing what was read into the mirror, in bulk. Each function is one short transaction, or part of the caller's.
 
-A reading that is older than what a row already holds changes nothing of it: a sync's page may arrive after
-a fresher reading of the engine's. Rows are locked in the order of their keys, so that two writers wait for
-each other and never deadlock.
+A reading that is older than what a row holds does not change the row: a page of a sync may arrive after a fresher reading by the
+engine. Rows are locked in the order of their primary keys, so that two writers wait for each other and never deadlock.
 """
 
 import json
@@ -40,7 +38,7 @@ _IMAGE_FIELDS = [
 
 @transaction.atomic
 def save_instances(*, account: Account, region: str, views: Sequence[InstanceView], read_at: datetime) -> None:
-    """Upsert instances; one that had vanished is present again. The fields of disks stay as they are."""
+    """Insert or update instances; one that was gone is there again. The columns about disks stay as they are."""
     known = {
         row.instance_id: row
         for row in Instance.objects.select_for_update(no_key=True)
@@ -65,9 +63,9 @@ def save_instances(*, account: Account, region: str, views: Sequence[InstanceVie
 
 @transaction.atomic
 def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: datetime) -> None:
-    """Write system disks onto their instances, and every disk that is new into the history.
+    """Write system disks into the rows of their instances, and every new disk into the history.
 
-    Disks of instances that the mirror does not know are left out: the next sync brings both.
+    A disk whose instance the mirror does not know is ignored: the next sync brings both.
     """
     by_instance = newest_system_disks(disks)
     rows = list(
@@ -85,9 +83,9 @@ def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: d
         disk = by_instance[row.instance_id]
         if _is_former(disk, births.get((row.pk, row.disk_id))):
             continue
-        # Not in the history: it is new, or its machine had vanished and is there again.
-        unheard = (row.pk, disk.disk_id) not in births
-        if unheard or (row.disk_size, row.disk_category) != (disk.size, disk.category):
+        # A disk that is not in the history is new, or its machine was gone and is there again.
+        unknown = (row.pk, disk.disk_id) not in births
+        if unknown or (row.disk_size, row.disk_category) != (disk.size, disk.category):
             replaced.append((row, disk))
         before = [getattr(row, name) for name in _DISK_FIELDS]
         put_disk(row, disk)
@@ -99,7 +97,7 @@ def save_system_disks(*, account: Account, disks: Iterable[DiskView], read_at: d
 
 @transaction.atomic
 def clear_system_disks(*, account: Account, instance_ids: Collection[str], read_at: datetime) -> None:
-    """Note that these instances were shown without any system disk."""
+    """Record that these instances were shown without a system disk."""
     rows = Instance.objects.filter(account=account, instance_id__in=instance_ids, seen_at__lte=read_at)
     SystemDisk.objects.filter(instance__in=rows, gone_at=None).update(gone_at=read_at)
     rows.exclude(disk_id="").update(
@@ -109,7 +107,7 @@ def clear_system_disks(*, account: Account, instance_ids: Collection[str], read_
 
 @transaction.atomic
 def save_images(*, account: Account, region: str, views: Iterable[ImageView], read_at: datetime) -> None:
-    """Upsert images; `supported_types` stays as it is."""
+    """Insert or update images; `supported_types` stays as it is."""
     rows = [image_row(account, region, view, read_at) for view in sorted(views, key=lambda view: view.image_id)]
     Image.objects.bulk_create(
         rows,
@@ -120,6 +118,7 @@ def save_images(*, account: Account, region: str, views: Iterable[ImageView], re
 
 
 def save_key_pairs(*, account: Account, region: str, views: Iterable[KeyPairView], read_at: datetime) -> None:
+    """Insert or update key pairs; one that was gone is there again."""
     rows = [
         KeyPair(account=account, region=region, name=view.name, fingerprint=view.fingerprint, seen_at=read_at)
         for view in sorted(views, key=lambda view: view.name)
@@ -133,6 +132,7 @@ def save_key_pairs(*, account: Account, region: str, views: Iterable[KeyPairView
 
 
 def save_types(views: Iterable[InstanceTypeView]) -> None:
+    """Insert or update instance types."""
     rows = [
         InstanceType(name=view.name, architecture=view.architecture, cpu=view.cpu, memory=view.memory)
         for view in sorted(views, key=lambda view: view.name)
@@ -143,9 +143,7 @@ def save_types(views: Iterable[InstanceTypeView]) -> None:
 
 
 def newest_system_disks(disks: Iterable[DiskView]) -> dict[str, DiskView]:
-    """Return each instance's system disk: for the moment of a replacement two may be shown, and the newer
-    one counts.
-    """
+    """Return the system disk of each instance. During a replacement two may be shown: the newer one counts."""
     newest: dict[str, DiskView] = {}
     for disk in disks:
         if disk.kind != "system" or not disk.instance_id:
@@ -157,9 +155,7 @@ def newest_system_disks(disks: Iterable[DiskView]) -> dict[str, DiskView]:
 
 
 def search_text(row: Instance, *, disk_id: str) -> str:
-    """Return what free text is searched in: name, ids, addresses, image, tags as `key=value`, in lower
-    case.
-    """
+    """Return the text in which a search looks: name, ids, addresses, image, and tags as `key=value`, in lower case."""
     tags = [f"{key}={value}" for key, value in sorted(row.tags.items())]
     parts = [
         row.name,
@@ -175,7 +171,7 @@ def search_text(row: Instance, *, disk_id: str) -> str:
 
 
 def _is_former(disk: DiskView, born: datetime | None) -> bool:
-    """Return whether the mirror holds a newer disk: a page may end between the two that a replacement shows."""
+    """Say whether the mirror holds a newer disk: the two disks of a replacement may be shown on two pages."""
     return born is not None and disk.created_at is not None and disk.created_at < born
 
 
@@ -184,7 +180,7 @@ def _age(disk: DiskView) -> float:
 
 
 def instance_row(account: Account, region: str, view: InstanceView, architecture: str, read_at: datetime) -> Instance:
-    """Return the unsaved row of an instance as the provider shows it, without its disk."""
+    """Return an instance as the provider shows it, without its disk and not saved."""
     return Instance(
         account=account,
         region=region,
@@ -213,7 +209,7 @@ def instance_row(account: Account, region: str, view: InstanceView, architecture
 
 
 def put_disk(row: Instance, disk: DiskView) -> None:
-    """Copy what is shown of the system disk into its instance's row."""
+    """Copy what is shown of a system disk into the row of its instance, without saving the row."""
     row.disk_id = disk.disk_id
     row.disk_size = disk.size
     row.disk_category = disk.category
@@ -225,9 +221,7 @@ def put_disk(row: Instance, disk: DiskView) -> None:
 
 
 def _update_disks(rows: list[Instance]) -> None:
-    """Write the fields of disks in one statement: Django's bulk_update takes ten times as long to build its
-    own.
-    """
+    """Write the columns about disks in one statement: Django's bulk_update takes ten times as long to build its own."""
     if not rows:
         return
     values = [{"id": row.pk, **{name: getattr(row, name) for name in _DISK_FIELDS}} for row in rows]
@@ -270,7 +264,7 @@ def _save_history(account: Account, replaced: list[tuple[Instance, DiskView]], r
 
 
 def image_row(account: Account, region: str, view: ImageView, read_at: datetime) -> Image:
-    """Return the unsaved row of an image as one region shows it, without the types that it supports."""
+    """Return an image as one region shows it, without the types that it supports and not saved."""
     return Image(
         account=account,
         region=region,

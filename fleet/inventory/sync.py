@@ -1,8 +1,8 @@
-"""Keeping the mirror fresh: resumable, region by region, never two at once for one.
+"""Keeping the mirror fresh, region by region: a sync can be resumed, and there are never two at once for one region.
 
-The row of a region says at which stage and cursor its sync goes on. A page is written together with the
-cursor behind it, in one transaction guarded by the lease: whoever was overtaken writes nothing. A process
-that dies loses at most the page it was reading.
+The row of a region says at which stage and at which cursor its sync goes on. A page and the cursor behind it are written in one
+transaction, guarded by the lease: a worker that was overtaken writes nothing. A process that dies loses at most the page that it
+was reading.
 """
 
 import logging
@@ -24,13 +24,12 @@ from fleet.models import Account, Heartbeat, RegionMirror
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(
-    seconds=60
-)  # longer than the slowest page: twenty calls about images, at 10 s each, are the exception
+# Longer than the slowest page. The exception is a page of twenty calls about images, which may take 10 s each.
+LEASE = timedelta(seconds=60)
 INTERVAL = timedelta(seconds=60)
 LONGEST_INTERVAL = timedelta(minutes=30)
 MACHINES_AN_INTERVAL = 1000
-STALE = timedelta(hours=2)  # a sync under way for longer begins again: its first pages are no news any more
+STALE = timedelta(hours=2)  # a sync that takes longer begins again: its first pages are old by then
 _PAUSES = {
     Retryability.RETRY: timedelta(seconds=15),
     Retryability.UNKNOWN_OUTCOME: timedelta(seconds=15),
@@ -47,15 +46,15 @@ class Pass:
     failed: int = 0
 
 
-class Overtaken(Exception):
-    """Another worker holds the region's lease by now."""
+class LeaseLost(Exception):
+    """Another worker has taken the lease of the region meanwhile."""
 
 
 def sync_due(*, clock: Clock, budget_seconds: float, pages: int = 200) -> Pass:
-    """Go on with the syncs that are due until there is none, `pages` are read or the seconds are over.
+    """Continue the syncs that are due until none is left, `pages` have been read, or the seconds are over.
 
-    A page under way is finished: the budget can be overrun by one page's calls. Safe to call from anywhere,
-    at any time, at once.
+    A page that was begun is finished, so the calls of one page may run past the budget. Any number of processes may call this
+    at the same time.
     """
     done = Pass()
     until = time.monotonic() + budget_seconds
@@ -72,9 +71,9 @@ def sync_due(*, clock: Clock, budget_seconds: float, pages: int = 200) -> Pass:
 
 
 def sync_all(*, clock: Clock, patience_seconds: float = 120) -> Iterator[RegionMirror]:
-    """Sync every region now and yield each as it ends; one that did not get fresh is yielded with its `note`.
+    """Sync every region now and yield each one when it ends; the `note` says why a region could not be synced.
 
-    A region that another worker is syncing at this moment is waited for, at most `patience_seconds`.
+    Where another worker is syncing a region already, this waits for it, for at most `patience_seconds`.
     """
     ensure_mirrors(clock=clock)
     asked = clock.now()
@@ -99,15 +98,15 @@ def sync_all(*, clock: Clock, patience_seconds: float = 120) -> Iterator[RegionM
 
 
 def ask_now(*, clock: Clock, account: Account | None = None) -> int:
-    """Make every region (of one account) due now and return how many; one under way goes on undisturbed."""
+    """Make every region (of one account) due now and return how many. A sync that was begun goes on undisturbed."""
     mirrors = RegionMirror.objects.all() if account is None else RegionMirror.objects.filter(account=account)
     return mirrors.filter(stage="").update(due_at=clock.now())
 
 
 def ensure_mirrors(*, clock: Clock) -> None:
-    """See to it that each region of each account has its row, and no other region has one.
+    """Make sure that each region of each account has its row, and that no other region has one.
 
-    What the mirror holds of a region that was taken out of its account is marked as gone: nobody looks after it any more.
+    When a region is taken out of its account, all that the mirror holds of it is marked as gone: it is not read any more.
     """
     wanted = {(account.pk, region) for account in Account.objects.all() for region in account.regions}
     present = {(row.account_id, row.region): row for row in RegionMirror.objects.select_related("account")}
@@ -119,14 +118,12 @@ def ensure_mirrors(*, clock: Clock) -> None:
 
 
 def interval(machines: int) -> timedelta:
-    """Return the time from one sync's end to the next's start: a minute up to 1,000 machines, then with
-    their number.
-    """
+    """Return the time from the end of a sync to the next: a minute for up to 1,000 machines, and in proportion for more."""
     return min(LONGEST_INTERVAL, INTERVAL * max(1.0, machines / MACHINES_AN_INTERVAL))
 
 
 def _claim(now: datetime, only: int | None = None) -> RegionMirror | None:
-    """Take the region that has been due for longest, with the next lease, and return it."""
+    """Take the lease of the region that has been due for longest, and return its row."""
     with transaction.atomic():
         due = RegionMirror.objects.select_for_update(skip_locked=True, of=("self",)).select_related(
             "account__credential"
@@ -146,9 +143,7 @@ def _claim(now: datetime, only: int | None = None) -> RegionMirror | None:
 
 
 def _work(mirror: RegionMirror, clock: Clock, done: Pass, until: float, pages: int) -> None:
-    """Read and write pages of one claimed region until its end, an error, the budget's end, or somebody
-    else's lease.
-    """
+    """Read and write pages of one claimed region until it ends or fails, the budget is used up, or the lease is lost."""
     try:
         while mirror.stage:
             if done.pages >= pages or time.monotonic() >= until:
@@ -160,7 +155,7 @@ def _work(mirror: RegionMirror, clock: Clock, done: Pass, until: float, pages: i
             done.pages += 1
             _write(mirror, page, clock)
         done.finished += 1
-    except Overtaken:
+    except LeaseLost:
         logger.info("Overtaken in the sync of %s %s", mirror.account, mirror.region)
     except CloudError as error:
         done.failed += 1
@@ -170,8 +165,8 @@ def _work(mirror: RegionMirror, clock: Clock, done: Pass, until: float, pages: i
 def _write(mirror: RegionMirror, page: sync_stages.Page, clock: Clock) -> None:
     """Write a page and the cursor behind it, in one transaction."""
     with transaction.atomic():
-        if not _held(mirror).select_for_update(no_key=True).exists():
-            raise Overtaken
+        if not _leased(mirror).select_for_update(no_key=True).exists():
+            raise LeaseLost
         page.write()
         now = clock.now()
         if page.cursor is not None:
@@ -181,7 +176,7 @@ def _write(mirror: RegionMirror, page: sync_stages.Page, clock: Clock) -> None:
         if mirror.stage:
             _release(mirror, due_at=now + LEASE)
         else:
-            # Fresh as of its start: what changed after the first page may not be in it.
+            # It is as fresh as its start: what changed after the first page may be missing.
             mirror.synced_at, mirror.note = mirror.started_at, ""
             _release(mirror, due_at=now + interval(mirror.instances))
 
@@ -193,11 +188,11 @@ def _give_up(mirror: RegionMirror, error: CloudError, now: datetime) -> None:
     else:
         due_at = now + _PAUSES[error.retryability]
     if error.retryability is Retryability.REFUSED:
-        # A cursor may be what was refused; whatever else it is, a sync from the start costs little.
+        # The cursor may be what was refused; in any other case a sync from the start costs little.
         mirror.stage, mirror.cursor = "", ""
     try:
         _release(mirror, due_at=due_at)
-    except Overtaken:
+    except LeaseLost:
         return
     logger.warning("The sync of %s %s did not end: %s", mirror.account, mirror.region, error)
 
@@ -205,11 +200,11 @@ def _give_up(mirror: RegionMirror, error: CloudError, now: datetime) -> None:
 def _release(mirror: RegionMirror, *, due_at: datetime) -> None:
     mirror.due_at = due_at
     fields = ("stage", "cursor", "started_at", "synced_at", "instances", "note", "due_at")
-    if not _held(mirror).update(**{field: getattr(mirror, field) for field in fields}):
-        raise Overtaken
+    if not _leased(mirror).update(**{field: getattr(mirror, field) for field in fields}):
+        raise LeaseLost
 
 
-def _held(mirror: RegionMirror) -> "models.QuerySet[RegionMirror]":
+def _leased(mirror: RegionMirror) -> "models.QuerySet[RegionMirror]":
     return RegionMirror.objects.filter(pk=mirror.pk, lease=mirror.lease)
 
 

@@ -1,7 +1,7 @@
-"""The stages of one region's sync: each reads one page and returns how to write it.
+"""The stages of the sync of one region: each reads one page, and returns a function that writes it.
 
-Reading and writing are apart, since no call to the cloud may happen inside a transaction. A stage knows
-nothing of leases and keeps nothing in memory: where it goes on is its cursor, a token or a page number.
+Reading and writing are separate, since no call to the cloud may be made inside a transaction. A stage knows nothing of leases and
+keeps nothing in memory: its cursor, a token or a page number, says where it goes on.
 """
 
 import time
@@ -18,14 +18,12 @@ from fleet.inventory.reading import supported_types
 from fleet.models import Image, Instance, InstanceType, RegionMirror
 
 IMAGES_ASKED_A_SYNC = 20
-SECONDS_OF_ASKING = 20  # and one call more: well inside the lease
+SECONDS_OF_ASKING = 20  # and at most one call more, which is well within the lease
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page that was read: `write` puts it into the mirror, `cursor` is where the stage goes on, None at
-    its end.
-    """
+    """A page that was read: `write` writes it into the mirror, and `cursor` says where the stage goes on; None at its end."""
 
     write: Callable[[], object]
     cursor: str | None
@@ -44,7 +42,7 @@ def _instances(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Pa
 
 
 def _types(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
-    """Read the instance types, only where a machine has one that is not known yet."""
+    """Read the instance types, but only where a machine has one that is not known yet."""
     here = Instance.objects.filter(account=mirror.account, region=mirror.region)
     unknown = here.present().exclude(instance_type__in=InstanceType.objects.values("name"))
     if not mirror.cursor and not unknown.exists():
@@ -86,9 +84,9 @@ def _images(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
 
 
 def _image_types(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
-    """Ask which instance types images support: those that nobody has asked about, a few a sync, in any order.
+    """Ask which instance types images support: a few images in each sync, of those for which it is not known yet.
 
-    In any order: one that the API refuses to answer for does not keep the others from their turn.
+    They are taken in random order, so that images for which the API refuses to answer do not keep the others from their turn.
     """
     present = Image.objects.filter(account=mirror.account, region=mirror.region).present()
     asked = list(present.filter(supported_types=None).order_by("?")[:IMAGES_ASKED_A_SYNC])
@@ -116,7 +114,7 @@ def _key_pairs(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Pa
 
 
 def _snapshots(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
-    """Read all snapshots in progress at once: the account's quota of concurrent ones keeps them few."""
+    """Read all snapshots in progress at once: the account's quota of concurrent snapshots keeps them few."""
     disks: list[str] = []
     token = ""
     while True:
@@ -135,7 +133,7 @@ def _snapshots(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Pa
 
 
 def _sweep(client: EcsClient, mirror: RegionMirror, read_at: datetime) -> Page:
-    """Mark what this sync did not see. Its row and its history stay."""
+    """Mark as gone what this sync did not see. The rows and their history stay."""
 
     def write() -> None:
         account, region = mirror.account, mirror.region

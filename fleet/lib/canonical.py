@@ -1,4 +1,4 @@
-"""Canonical JSON and its digest: the same content is the same text, whoever writes it."""
+"""Canonical JSON and its digest: the same content gives the same text, whoever writes it."""
 
 import hashlib
 import json
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys, no spaces and no escapes beside those that JSON asks for.
+    """Return JSON with sorted keys, without spaces, and without escapes except those that JSON requires.
 
-    Floats are refused (TypeError): their text differs between programs, and nothing that we sign needs one.
+    A float is refused (TypeError): its text differs between programs, and nothing that we sign needs one.
     """
     _refuse_floats(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -1,4 +1,4 @@
-"""The one source of time: the database's clock, with an offset for tests."""
+"""The one source of time: the clock of the database, with an offset for tests."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -7,12 +7,14 @@ from django.db import connection
 
 
 class Clock(Protocol):
+    """What code that needs the time takes, so that a test can set it."""
+
     def now(self) -> datetime:
         """Return the present moment, aware, in UTC."""
 
 
 class DatabaseClock:
-    """The database's clock: all workers and web processes share it, whatever their machines' own clocks say."""
+    """The clock of the database: all workers and web processes share it, whatever the clocks of their machines say."""
 
     def __init__(self, offset: timedelta = timedelta(0)) -> None:
         self.offset = offset
@@ -25,7 +27,7 @@ class DatabaseClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved: what tests pass in."""
+    """A clock that stands still until it is moved, for tests."""
 
     def __init__(self, start: datetime) -> None:
         self.moment = start
@@ -34,4 +36,5 @@ class ManualClock:
         return self.moment
 
     def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
         self.moment += timedelta(seconds=seconds)

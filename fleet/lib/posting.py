@@ -1,7 +1,7 @@
-"""Posting a signed message to an address that somebody typed: only where it may go, once, and never for long.
+"""Posting a signed message to an address that somebody typed: only to an allowed address, once, and within a time limit.
 
-The name is looked up here and the connection goes to the address that was judged, so that a name cannot point elsewhere a
-moment later. Redirects are not followed: they would lead past the judgement.
+The name is looked up here, and the connection is made to the very address that was checked, so that the name cannot point
+elsewhere a moment later. Redirects are not followed: they would lead past the check.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from fleet.lib.net import is_loopback
 
-MOST_READ = 64 * 1024  # bytes of an answer; the rest is not looked at
+MOST_READ = 64 * 1024  # bytes of an answer that are read
 
 
 class NotPosted(Exception):
-    """No answer came, or the message may not go there; `sentence` says why. What was sent may have arrived all the same."""
+    """No answer came, or the message may not go there; `sentence` says why. The message may have arrived nevertheless."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -30,16 +30,16 @@ class NotPosted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver answered: the HTTP status and the beginning of its text."""
+    """What a receiver answered: the HTTP status and the beginning of the text."""
 
     status: int
     text: str
 
 
 def address_problem(url: str, *, private: bool) -> str:
-    """Return the sentence that says why this address takes no message, or nothing. No name is looked up.
+    """Return a sentence that says why no message goes to this address, or an empty text. No name is looked up.
 
-    `private` allows machines of one's own network and this one; plain HTTP goes to this very machine alone.
+    `private` allows addresses of private networks and of this machine. Plain HTTP is allowed to this machine alone.
     """
     try:
         parts = urlsplit(url)
@@ -62,15 +62,15 @@ def address_problem(url: str, *, private: bool) -> str:
 
 
 def post(url: str, *, body: bytes, headers: Mapping[str, str], timeout: float, private: bool) -> Answer:
-    """Send one POST and return what came back, whatever its status; raise NotPosted where nothing did within `timeout` s."""
+    """Send one POST and return the answer, whatever its status; NotPosted where none came within `timeout` seconds."""
     problem = address_problem(url, private=private)
     if problem:
         raise NotPosted(problem)
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    connection = _Pinned(host, port, _judged(host, port, private=private), secure=secure, timeout=timeout)
-    # A socket's own timeout begins anew with every byte: a receiver that drips would hold us for ever.
+    connection = _Pinned(host, port, _checked_address(host, port, private=private), secure=secure, timeout=timeout)
+    # The timeout of a socket begins again with every byte: a receiver that sends slowly would never let us go.
     deadline = threading.Timer(timeout, connection.cut)
     deadline.start()
     try:
@@ -79,7 +79,7 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str], timeout: float, p
         response = connection.getresponse()
         answer = Answer(response.status, response.read(MOST_READ).decode(errors="replace"))
         if connection.was_cut:
-            raise TimeoutError  # the parser takes a cut for the end of the answer
+            raise TimeoutError  # the parser takes the cut connection for the end of the answer
         return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
         if connection.was_cut or isinstance(error, TimeoutError):
@@ -91,7 +91,7 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str], timeout: float, p
 
 
 class _Pinned(http.client.HTTPConnection):
-    """A connection to an address that was judged, under the name that was typed."""
+    """A connection to an address that was checked, under the name that was typed."""
 
     def __init__(self, host: str, port: int, address: str, *, secure: bool, timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
@@ -104,15 +104,15 @@ class _Pinned(http.client.HTTPConnection):
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
     def cut(self) -> None:
-        """End the talk from another thread."""
+        """Cut the connection from another thread."""
         self.was_cut = True
         if self.sock is not None:
-            with contextlib.suppress(OSError):  # it had ended by itself
+            with contextlib.suppress(OSError):  # it has ended by itself already
                 self.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _judged(host: str, port: int, *, private: bool) -> str:
-    """Return the first address of `host`; every one of them must be allowed."""
+def _checked_address(host: str, port: int, *, private: bool) -> str:
+    """Return the first address of `host`; NotPosted unless every one of its addresses is allowed."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

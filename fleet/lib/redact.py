@@ -1,4 +1,4 @@
-"""The last belt against secrets in logs: whatever looks like one is masked. The first is never to hand one to a log."""
+"""The last defence against secrets in logs: whatever looks like one is masked. The first is never to log a secret."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ _PATTERNS = [
 
 
 def redact(text: str) -> str:
-    """Return `text` with the values of everything that is named like a secret masked."""
+    """Return `text` with the value of everything that is named like a secret masked."""
     for pattern in _PATTERNS:
         text = pattern.sub(r"\1***", text)
     return text

@@ -1,11 +1,11 @@
-"""The one way in which a use case says no."""
+"""How a use case refuses an act."""
 
 
 class Refused(Exception):
-    """An act that is not carried out, with the sentence that says why and what to do.
+    """An act is not carried out; `sentence` says why, and what to do.
 
-    `kind` is `forbidden` (not this person), `moved` (somebody or something was faster) or `wrong` (the input). `field`
-    names the field of the form that it belongs to, where there is one.
+    `kind` is `forbidden` (this person may not do it), `moved` (somebody or something was faster) or `wrong` (the input is).
+    `field` is the field of the form that the sentence belongs to, where there is one.
     """
 
     def __init__(self, sentence: str, *, kind: str = "wrong", field: str = "") -> None:

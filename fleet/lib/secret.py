@@ -1,4 +1,4 @@
-"""A secret in memory, and secrets at rest."""
+"""Secrets: in memory, where no text shows them, and at rest, where they are sealed."""
 
 import hashlib
 import hmac
@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class Secret:
-    """A value that no text, log, pickle or JSON shows by accident; `reveal()` is the only way to it."""
+    """A value that no text, log, pickle or JSON shows by accident: only `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -19,6 +19,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
+        """Return the secret itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -43,16 +44,16 @@ class Secret:
 
 
 class SealBroken(Exception):
-    """The sealed text does not open: it was made with another key, or for another row."""
+    """A sealed text cannot be opened: it was sealed with another key, or for another row."""
 
 
 def seal(secret: Secret, *, row_id: str) -> str:
-    """Return `secret` sealed for the row `row_id` with the first of the keys."""
+    """Return `secret` sealed for the row `row_id`, with the first of the keys."""
     return _fernet().encrypt(json.dumps([row_id, secret.reveal()]).encode()).decode()
 
 
 def unseal(sealed: str, *, row_id: str) -> Secret:
-    """Return the secret, or raise SealBroken where the text was sealed for another row or with a key that is gone."""
+    """Return the secret; SealBroken where it was sealed for another row, or with a key that we no longer have."""
     try:
         owner, value = json.loads(_fernet().decrypt(sealed.encode()))
     except InvalidToken:
@@ -63,9 +64,9 @@ def unseal(sealed: str, *, row_id: str) -> Secret:
 
 
 def reseal(sealed: str, *, row_id: str) -> str:
-    """Return the same secret sealed with the first of the keys, or the text itself where it is already.
+    """Return the same secret sealed with the first of the keys; the text itself where that is so already.
 
-    Raises SealBroken as `unseal` does. The fingerprint of a secret is not made anew: approvals are signed over it.
+    SealBroken as for `unseal`. The fingerprint of the secret stays as it was, since approvals are signed over it.
     """
     secret = unseal(sealed, row_id=row_id)
     try:
@@ -76,9 +77,9 @@ def reseal(sealed: str, *, row_id: str) -> str:
 
 
 def fingerprint(secret: Secret) -> str:
-    """Return 16 hexadecimal digits that tell two secrets apart without telling either.
+    """Return 16 hexadecimal digits by which two secrets can be told apart, and from which neither can be found.
 
-    Keyed, since a plain hash of a short password could be tried out.
+    It is made with a key, since a plain hash of a short password could be found by trying.
     """
     return hmac.new(_keys()[0].encode(), secret.reveal().encode(), hashlib.sha256).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Cloud accounts, and how far the mirror of each region has come."""
+"""Cloud accounts, and how far the mirror of each of their regions is."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -43,9 +43,9 @@ class Account(models.Model):
 
 
 class RegionMirror(models.Model):
-    """How fresh the mirror of one region is, and where a sync under way goes on.
+    """How fresh the mirror of one region is, and where a sync that was begun goes on.
 
-    `stage` and `cursor` make a sync resumable; `lease` and `due_at` see to it that there are never two at once.
+    With `stage` and `cursor` a sync can be resumed; `lease` and `due_at` make sure that there are never two at once.
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="mirrors")

@@ -1,4 +1,4 @@
-"""The mirror of the cloud. Rows are written by `fleet.inventory` alone; what vanished keeps its row with `gone_at`."""
+"""The mirror of the cloud. Only `fleet.inventory` writes it; what the cloud no longer shows keeps its row, with a `gone_at`."""
 
 from datetime import datetime
 from typing import Any
@@ -8,12 +8,15 @@ from django.db import models
 
 
 class MirroredQuerySet(models.QuerySet[Any]):
+    """Rows of the mirror."""
+
     def present(self) -> "MirroredQuerySet":
+        """Return those that the cloud still shows."""
         return self.filter(gone_at=None)
 
 
 class Instance(models.Model):
-    """An ECS instance as the provider last showed it, with its system disk. Sizes are GiB."""
+    """An ECS instance as the provider last showed it, with its system disk. Sizes are in GiB."""
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="instances")
     region = models.CharField(max_length=64)
@@ -68,7 +71,7 @@ class Instance(models.Model):
 
 
 class SystemDisk(models.Model):
-    """A system disk that a machine has or had: its disks through time."""
+    """A system disk that a machine has or had: the history of its disks. `size` is in GiB."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="disks")
     disk_id = models.CharField(max_length=64)
@@ -85,7 +88,7 @@ class SystemDisk(models.Model):
 
 
 class DataDisk(models.Model):
-    """A data disk, with the provider's id of the machine that it is attached to, if any. Sizes are GiB."""
+    """A data disk; `attached_to` is the instance id of its machine, if it has one. `size` is in GiB."""
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="data_disks")
     region = models.CharField(max_length=64)
@@ -100,7 +103,7 @@ class DataDisk(models.Model):
 
 
 class InstanceType(models.Model):
-    """An instance type with its architecture: `x86_64` or `arm64`, in the words that images use. Memory in MiB."""
+    """An instance type; its architecture is `x86_64` or `arm64`, as images say it. `memory` is in MiB."""
 
     name = models.CharField(max_length=64, primary_key=True)
     architecture = models.CharField(max_length=16)
@@ -109,9 +112,9 @@ class InstanceType(models.Model):
 
 
 class Image(models.Model):
-    """An image as one region of one account shows it. Sizes are GiB.
+    """An image as one region of one account shows it. `size` is in GiB.
 
-    `supported_types` is the list of instance types that it runs on, or None while that is not known.
+    `supported_types` are the instance types that it can be installed on; None as long as that is not known.
     """
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="images")
@@ -145,6 +148,8 @@ class Image(models.Model):
 
 
 class KeyPair(models.Model):
+    """A key pair as one region of one account shows it."""
+
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="key_pairs")
     region = models.CharField(max_length=64)
     name = models.CharField(max_length=128)
@@ -159,10 +164,10 @@ class KeyPair(models.Model):
 
 
 class Snapshot(models.Model):
-    """A snapshot of a system disk that we took before the disk was replaced: the undo ledger. Sizes are GiB.
+    """A snapshot that we took of a system disk before the disk was replaced: with it the replacement can be undone.
 
-    What the disk held is kept beside it (`image_id`, `os_name`, `architecture`), since disk and image may be gone by then.
-    `made_image_id` is the image that was made from it to put it back.
+    `size` is in GiB. What the disk held is kept beside it (`image_id`, `os_name`, `architecture`), since disk and image may be
+    gone when it is needed. `made_image_id` is the image that was made from it to put it back.
     """
 
     account = models.ForeignKey("fleet.Account", on_delete=models.CASCADE, related_name="snapshots")

@@ -1,4 +1,4 @@
-"""Messages to the outside: where they go, and each one with its attempts."""
+"""Messages to people and to other systems: where they go, and each message with its attempts."""
 
 import uuid
 
@@ -10,9 +10,11 @@ from fleet.models.people import User
 
 
 class Webhook(models.Model):
-    """An address that takes signed messages (Standard Webhooks): of news, or as a step before and after a replacement."""
+    """An address that takes signed messages (Standard Webhooks): news of changes, or a step before or after a replacement."""
 
     class Purpose(models.TextChoices):
+        """What messages the address takes."""
+
         NEWS = "news", "News of changes"
         STEP = "step", "Step of a rollout"
 
@@ -28,7 +30,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one receiver, tried until `delivered_at` or `given_up_at`. It holds links and no secrets."""
+    """One message to one receiver, tried until it is delivered or given up. It holds links and no secrets."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, null=True, related_name="deliveries")

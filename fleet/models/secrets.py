@@ -1,4 +1,4 @@
-"""Secrets that are kept sealed: passwords for new system disks and the credentials of accounts."""
+"""Secrets that are kept sealed: passwords for new system disks, credentials of accounts, keys of webhooks."""
 
 import uuid
 
@@ -6,13 +6,15 @@ from django.db import models
 
 
 class SealedSecret(models.Model):
-    """A sealed value, referred to by id and fingerprint alone.
+    """A sealed value. Elsewhere only its id and its fingerprint appear.
 
-    `sealed` holds a Fernet token over the value *and this row's id*, so that rows cannot be swapped. It is emptied when the
-    secret is destroyed; the fingerprint stays, so that the trail can still say which secret it was.
+    `sealed` is a Fernet token of the value *and the id of this row*, so that two rows cannot be exchanged. It is emptied when
+    the secret is destroyed; the fingerprint stays, so that the audit trail can still say which secret it was.
     """
 
     class Kind(models.TextChoices):
+        """What the secret is for."""
+
         PASSWORD = "password", "Password"
         CREDENTIAL = "credential", "Credential"
         WEBHOOK = "webhook", "Webhook"

@@ -1,4 +1,4 @@
-"""What a person has picked and kept: views of the list of instances, and machines ticked in one tab."""
+"""What a person keeps for later: views of the list of instances, and the machines that are ticked in one tab."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from fleet.models.people import User
 
 
 class SavedView(models.Model):
-    """A filter of the instances under a name, for its owner or for everybody."""
+    """A filter of the list of instances under a name, for its owner or for everybody."""
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
     name = models.CharField(max_length=80)
@@ -25,9 +25,10 @@ class SavedView(models.Model):
 
 
 class Selection(models.Model):
-    """The machines that a person has ticked in one tab: frozen primary keys, whatever the filter shows later.
+    """The machines that a person has ticked in one tab, by primary key: they stay, whatever the filter shows later.
 
-    `misses` keeps what was pasted and is not among them, each as text, code, reason and primary key or None.
+    `misses` keeps what was pasted and is not among them (`drafting.omissions.Omission`): the text, code, reason, and primary key
+    of the machine or None.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,10 +1,10 @@
-"""What the program knows of itself."""
+"""What the program keeps about itself."""
 
 from django.db import models
 
 
 class Heartbeat(models.Model):
-    """When something last happened: `tick` (a tick of the worker), `sync` (a pass over the mirror)."""
+    """When the worker last did something: `tick` (a tick of the engine), `sync` (a pass over the mirror)."""
 
     name = models.CharField(max_length=32, primary_key=True)
     at = models.DateTimeField()
@@ -12,10 +12,10 @@ class Heartbeat(models.Model):
 
 
 class Installation(models.Model):
-    """The identity of the database that the running work belongs to.
+    """The identity of the database in which the running work was begun.
 
-    PostgreSQL's system identifier and timeline: a database restored from a backup shows another timeline (or another
-    identifier), and every live replacement is then held for a person.
+    It is the system identifier and the timeline of PostgreSQL. A database that was restored from a backup has another timeline
+    (or another identifier), and then every replacement that was running is held for a person.
     """
 
     system_identifier = models.CharField(max_length=32)

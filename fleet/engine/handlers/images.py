@@ -59,7 +59,11 @@ def _begin(row: Replacement, snapshot: Snapshot, batch: Batch) -> Result:
             row, f"The cloud refused to make an image: {error.message}", error.code
         )
     asked = machine_event(
-        row, "instance.image_asked", request_id=answer.request_id, image=answer.made_id, snapshot=snapshot.snapshot_id
+        row,
+        "instance.image_asked",
+        request_id=answer.request_id,
+        image=answer.created_id,
+        snapshot=snapshot.snapshot_id,
     )
     return Wait(batch.pace(row), "The image is being made.", {}, [asked])
 

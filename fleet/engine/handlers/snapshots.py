@@ -68,10 +68,10 @@ def _begin(row: Replacement, batch: Batch) -> Result:
     except CloudError as error:
         return _refused(row, error, name, batch)
     asked = machine_event(
-        row, "instance.snapshot_asked", request_id=answer.request_id, snapshot=answer.made_id, disk=disk
+        row, "instance.snapshot_asked", request_id=answer.request_id, snapshot=answer.created_id, disk=disk
     )
     return Wait(
-        batch.pace(row), "The snapshot is being taken.", {"snapshot_id": answer.made_id, "error_code": ""}, [asked]
+        batch.pace(row), "The snapshot is being taken.", {"snapshot_id": answer.created_id, "error_code": ""}, [asked]
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from django.db import transaction
 
 from fleet.audit.trail import record_all
-from fleet.cloud import CloudError, MadeAnswer, RunResult
+from fleet.cloud import CloudError, CreatedAnswer, RunResult
 from fleet.cloud.creating import COMMAND_MACHINES_A_CALL
 from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.codes import TOKEN_TAKEN
@@ -90,10 +90,13 @@ def _send(batch: Batch, asking: str, state: State) -> StepReport:
 
 
 @transaction.atomic
-def _sent(group: list[Replacement], asking: str, answer: MadeAnswer) -> None:
-    Replacement.objects.filter(step_id=asking).update(step_id=answer.made_id)
+def _sent(group: list[Replacement], asking: str, answer: CreatedAnswer) -> None:
+    Replacement.objects.filter(step_id=asking).update(step_id=answer.created_id)
     record_all(
-        [machine_event(row, "instance.step_asked", request_id=answer.request_id, run=answer.made_id) for row in group]
+        [
+            machine_event(row, "instance.step_asked", request_id=answer.request_id, run=answer.created_id)
+            for row in group
+        ]
     )
 
 

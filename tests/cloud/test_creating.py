@@ -16,14 +16,18 @@ def test_a_snapshot_becomes_an_image(emulator: Emulator, client: EcsClient) -> N
     disk = system_disk(client, plain(client)[0])
     made = client.create_snapshot(disk_id=disk, name="before-12", days=7, client_token="snap-1", tags={"change": "12"})
     again = client.create_snapshot(disk_id=disk, name="before-12", days=7, client_token="snap-1", tags={"change": "12"})
-    (snapshot,), _ = client.describe_snapshots(ids=[made.made_id])
-    image = client.create_image(snapshot_id=made.made_id, name="back-12", client_token="image-1")
-    (by_snapshot,), _ = client.describe_images(snapshot_id=made.made_id)
+    (snapshot,), _ = client.describe_snapshots(ids=[made.created_id])
+    image = client.create_image(snapshot_id=made.created_id, name="back-12", client_token="image-1")
+    (by_snapshot,), _ = client.describe_images(snapshot_id=made.created_id)
 
-    assert again.made_id == made.made_id
+    assert again.created_id == made.created_id
     assert (snapshot.disk_id, snapshot.status, snapshot.name) == (disk, "accomplished", "before-12")
-    assert [one.snapshot_id for one in client.describe_snapshots(disk_id=disk)[0]].count(made.made_id) == 1
-    assert (by_snapshot.image_id, by_snapshot.status, by_snapshot.size) == (image.made_id, "Available", snapshot.size)
+    assert [one.snapshot_id for one in client.describe_snapshots(disk_id=disk)[0]].count(made.created_id) == 1
+    assert (by_snapshot.image_id, by_snapshot.status, by_snapshot.size) == (
+        image.created_id,
+        "Available",
+        snapshot.size,
+    )
     assert client.describe_snapshots(ids=[]) == ([], "")
 
 
@@ -31,7 +35,7 @@ def test_a_snapshot_takes_its_time(emulator: Emulator, client: EcsClient) -> Non
     emulator.durations(snapshot=600)
     disk = system_disk(client, plain(client)[0])
     made = client.create_snapshot(disk_id=disk, name="slow", days=1, client_token="slow")
-    (snapshot,), _ = client.describe_snapshots(ids=[made.made_id])
+    (snapshot,), _ = client.describe_snapshots(ids=[made.created_id])
     assert snapshot.status == "progressing"
 
 
@@ -42,7 +46,7 @@ def test_a_command_reports_for_each_machine(emulator: Emulator, client: EcsClien
     made = client.run_command(
         ids=ids, kind="RunShellScript", content="systemctl is-active web", timeout=60, name="after", client_token="run"
     )
-    results = {one.instance_id: one for one in client.invocation_results(invoke_id=made.made_id)}
+    results = {one.instance_id: one for one in client.invocation_results(invoke_id=made.created_id)}
 
     assert list(results) == ids
     assert (results[ids[0]].status, results[ids[0]].exit_code) == ("Finished", 0)
