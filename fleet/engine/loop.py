@@ -103,29 +103,29 @@ def _handle(rows: list[Replacement], clock: Clock, readings: Readings, deadline:
             )
         elif row.deadline_at and row.deadline_at < now:
             results[row.pk] = rule.overdue(row)
-    rest = [row for row in rows if row.pk not in results]
-    if not rest:
+    to_handle = [row for row in rows if row.pk not in results]
+    if not to_handle:
         return results
-    account, region = rest[0].account, rest[0].region
+    account, region = to_handle[0].account, to_handle[0].region
     try:
         batch = Batch(
-            rows=rest,
+            rows=to_handle,
             account=account,
             region=region,
             client=client_for(account, region),
-            readings=readings.of(rest, clock),
+            readings=readings.of(to_handle, clock),
             clock=clock,
             now=now,
             deadline=deadline,
         )
         results |= rule.handler(batch)
-        readings.keep(rest, results, batch.readings, now)
+        readings.keep(to_handle, results, batch.readings, now)
     except CloudError as error:
         refused = Wait(30, f"The cloud refuses to show it: {error.message}", {"error_code": error.code})
         result = retry_after(error, now) or refused
-        results |= {row.pk: result for row in rest}
+        results |= {row.pk: result for row in to_handle}
     except Exception:
         # A mistake of ours must not stop the loop. No result is written: when the lease is over the rows are claimed one by one,
         # so that one bad row does not hold up the others, and after the third time a person sees it.
-        logger.exception("Handling %d rows in state %s failed", len(rest), rest[0].state)
+        logger.exception("Handling %d rows in state %s failed", len(to_handle), to_handle[0].state)
     return results

@@ -25,10 +25,10 @@ def closed(row: Replacement, change: Change, account: Account, leaves: frozenset
         return "The approval has expired."
     if row.target.leaf_digest not in leaves:
         return "No valid approval covers this machine with this disk."
-    return passing(row, change, now)
+    return closed_for_now(row, change, now)
 
 
-def passing(row: Replacement, change: Change, now: datetime) -> str:
+def closed_for_now(row: Replacement, change: Change, now: datetime) -> str:
     """Return the sentence of a gate that opens again by itself or by a person's act: kill switch, hours, freeze, lock.
 
     A machine that waits at such a gate can go back to the queue. What cannot be read counts as closed. Four queries.

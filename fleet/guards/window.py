@@ -22,15 +22,16 @@ from fleet.models import Change
 class Window:
     """The hours of a change, and how its length fits into them.
 
-    `seconds` is the forecast for the whole change, `one` for a single machine. `last_start` is when the change must start to be
-    done before the present stretch of open hours ends, else the next one; None where it does not end. `must_begin_before` is the
-    same for a single machine. `spans` says that the change is longer than these stretches, and goes on from one to the next.
-    `observing` names the accounts in which nothing is executed; `stopped` is the sentence of the kill switch, or empty.
+    `seconds` is the forecast for the whole change, `seconds_a_machine` for a single one. `last_start` is when the change must
+    start to be done before the present stretch of open hours ends, else the next one; None where it does not end.
+    `must_begin_before` is the same for a single machine. `spans` says that the change is longer than these stretches, and goes on
+    from one to the next. `observing` names the accounts in which nothing is executed; `stopped` is the sentence of the kill
+    switch, or empty.
     """
 
     hours: Hours
     seconds: float
-    one: float
+    seconds_a_machine: float
     last_start: datetime | None
     must_begin_before: datetime | None
     spans: bool
@@ -46,13 +47,13 @@ def window_of(change: Change, now: datetime, *, places: Sequence[Place] | None =
     places = [place for place in (places_of(change) if places is None else places) if place.machines]
     guards = guards_of([(place.account, place.region, place.environment) for place in places], change.calendar_id)
     found = hours(guards, not_before=change.not_before, not_after=change.not_after, now=now)
-    seconds, one = _lengths(change, places)
+    seconds, a_machine = _lengths(change, places)
     return Window(
         hours=found,
         seconds=seconds,
-        one=one,
+        seconds_a_machine=a_machine,
         last_start=_less(found.closes_at, seconds),
-        must_begin_before=_less(found.closes_at, one),
+        must_begin_before=_less(found.closes_at, a_machine),
         spans=_spans(change, guards, found, seconds),
         observing=tuple(sorted({place.account_name for place in places if not place.executes})),
         stopped=pressed_over((place.account, place.region) for place in places),
@@ -69,8 +70,8 @@ def may_begin(change: Change, now: datetime) -> str:
         return why
     if window.must_begin_before is not None and now > window.must_begin_before:
         return (
-            f"The hours end in {_left(window.hours, now)}, and one machine takes about {age(window.one)}: none begins that"
-            " would not be done by then."
+            f"The hours end in {_left(window.hours, now)}, and one machine takes about {age(window.seconds_a_machine)}:"
+            " none begins that would not be done by then."
         )
     return ""
 
@@ -128,11 +129,11 @@ def _lengths(change: Change, places: Sequence[Place]) -> tuple[float, float]:
     seconds = usual_seconds(sorted({place.account for place in places}))
     quota = min((place.quota for place in places), default=1)
     snapshot, imaging = change.snapshot_days is not None, change.undoes_id is not None
-    whole, one = (
+    whole, a_machine = (
         forecast(policy, waves, seconds, snapshot=snapshot, imaging=imaging, a_minute=quota)
         for waves in ([len(wave) for wave in policy.waves(domains)], [1])
     )
-    return whole, one
+    return whole, a_machine
 
 
 def _spans(change: Change, guards: list[Guard], found: Hours, seconds: float) -> bool:

@@ -112,7 +112,7 @@ def test_the_last_start_is_the_end_less_the_forecast(here: World) -> None:
 
 def test_a_machine_begins_only_where_it_is_done_before_the_end(here: World) -> None:
     change = forms.approved(here, not_after=NOON + 2 * HOUR)
-    one = window_of(change, here.now).one
+    one = window_of(change, here.now).seconds_a_machine
     latest = NOON + 2 * HOUR - timedelta(seconds=one)
     assert may_begin(change, latest) == ""
     assert "none begins" in may_begin(change, latest + timedelta(seconds=1))
@@ -123,7 +123,7 @@ def test_a_change_longer_than_every_window_goes_on_in_the_next(here: World) -> N
     nights = calendar("Nights", opens=False, start=0, end=0.1, repeats="daily")
     change = forms.approved(here, calendar=nights, policy={"max_in_flight": 1, "failures_allowed": 0})
     window = window_of(change, here.now)
-    assert window.seconds > 360 > window.one
+    assert window.seconds > 360 > window.seconds_a_machine
     assert window.spans
     forms.start(here, change)
     assert "Outside the hours" in may_begin(change, NOON + HOUR)

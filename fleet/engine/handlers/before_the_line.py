@@ -27,7 +27,7 @@ def drift(row: Replacement, reading: Reading) -> str:
     return ""
 
 
-def gone(row: Replacement) -> Move:
+def machine_gone(row: Replacement) -> Move:
     """Return the end of a machine that no longer exists and was not touched by us."""
     return ended(
         Outcome.FAILED_UNTOUCHED,
@@ -43,7 +43,7 @@ def preparing(batch: Batch) -> dict[int, Result]:
 
 def _prepare(row: Replacement, reading: Reading, batch: Batch) -> Result:
     if not reading.exists:
-        return gone(row)
+        return machine_gone(row)
     if difference := drift(row, reading):
         return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
     if "security" in reading.locks:
@@ -80,7 +80,7 @@ def stopping(batch: Batch) -> dict[int, Result]:
     for row in batch.rows:
         reading = batch.reading(row)
         if not reading.exists:
-            results[row.pk] = gone(row)
+            results[row.pk] = machine_gone(row)
         elif difference := drift(row, reading):
             results[row.pk] = end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
         elif reading.status == "Stopped":

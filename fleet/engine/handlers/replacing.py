@@ -22,7 +22,7 @@ def replacing(batch: Batch) -> dict[int, Result]:
     results: dict[int, Result] = {}
     to_send: list[Replacement] = []
     for row in batch.rows:
-        result = look(row, batch.reading(row), batch.now, soon=batch.pace(row))
+        result = result_of_reading(row, batch.reading(row), batch.now, soon=batch.pace(row))
         if result is None:
             to_send.append(row)
         else:
@@ -58,7 +58,7 @@ def seen_of(reading: Reading, image: str, now: datetime) -> Seen:
     )
 
 
-def look(row: Replacement, reading: Reading, now: datetime, *, soon: float) -> Result | None:
+def result_of_reading(row: Replacement, reading: Reading, now: datetime, *, soon: float) -> Result | None:
     """Return what follows from record and reading, or None where the call may leave. `soon`: seconds until the next look."""
     record = record_of(row, now)
     step = decide(record, seen_of(reading, record.image, now))

@@ -7,7 +7,7 @@ call. For such a row the intent is never committed.
 from datetime import datetime, timedelta
 
 from fleet.engine.batch import Batch, machine_event
-from fleet.engine.handlers.before_the_line import gone
+from fleet.engine.handlers.before_the_line import machine_gone
 from fleet.engine.handlers.power import ask_to_start, cause_only
 from fleet.engine.results import Move, Result, RowFields, State, Wait, ended
 from fleet.inventory.reading import Reading
@@ -39,7 +39,7 @@ def bring_back(batch: Batch) -> dict[int, Result]:
 def _look(row: Replacement, reading: Reading, batch: Batch) -> Result | None:
     """Return what follows from the reading, or None where the machine is to be asked to start."""
     if not reading.exists:
-        return gone(row)
+        return machine_gone(row)
     if not row.was_running:
         return finish_return(row)
     # Where its outcome is decided the note says why, and stays.

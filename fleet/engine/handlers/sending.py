@@ -17,7 +17,7 @@ from fleet.engine.handlers.returning import send_back_fields
 from fleet.engine.protocol import may_leave
 from fleet.engine.results import Result, State, Wait, end_and_start_again, hold_for_person
 from fleet.guards.approvals import approved_leaves
-from fleet.guards.gates import closed, passing
+from fleet.guards.gates import closed, closed_for_now
 from fleet.guards.kill_switch import pressed
 from fleet.guards.window import may_begin
 from fleet.inventory.quota import take, used
@@ -109,7 +109,7 @@ def _at_a_closed_gate(row: Replacement, change: Change, why: str, now: datetime)
     if row.first_sent_at is not None:
         note = f"Not sent again: {why} The answer to the earlier call was lost; its disk was still the old one."
         return hold_for_person(row, note, code=GATE_CLOSED)
-    if passing(row, change, now) or may_begin(change, now):
+    if closed_for_now(row, change, now) or may_begin(change, now):
         return _send_back(row, why, now)
     note = f"Not replaced: {why} The old system is intact, and the machine is stopped."
     return hold_for_person(row, note, code=GATE_CLOSED)

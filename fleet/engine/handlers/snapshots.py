@@ -6,7 +6,7 @@ from fleet.cloud import CloudError, SnapshotView
 from fleet.cloud.describe import IDS_A_CALL
 from fleet.engine.batch import Batch, machine_event, retry_after
 from fleet.engine.codes import SNAPSHOT_FAILED, SNAPSHOT_IN_PROGRESS
-from fleet.engine.handlers.before_the_line import drift, gone
+from fleet.engine.handlers.before_the_line import drift, machine_gone
 from fleet.engine.results import Move, Result, RowFields, State, Wait, end_and_start_again
 from fleet.engine.route import onward
 from fleet.inventory.reading import Reading
@@ -31,7 +31,7 @@ def snapshotting(batch: Batch) -> dict[int, Result]:
 
 def _snapshot(row: Replacement, reading: Reading, view: SnapshotView | None, batch: Batch) -> Result:
     if not reading.exists:
-        return gone(row)
+        return machine_gone(row)
     if difference := drift(row, reading):
         return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference)
     if reading.status != "Stopped":

@@ -10,7 +10,7 @@ from datetime import timedelta
 from fleet.engine.batch import Batch
 from fleet.engine.codes import AFTER_STEP_FAILED, BEFORE_STEP_FAILED, INCONCLUSIVE
 from fleet.engine.handlers.after_the_line import succeeded
-from fleet.engine.handlers.before_the_line import drift, gone
+from fleet.engine.handlers.before_the_line import drift, machine_gone
 from fleet.engine.results import Move, Result, State, Wait, end_and_start_again, ended, hold_for_person
 from fleet.engine.route import onward, step_of
 from fleet.engine.steps import commands, webhooks
@@ -58,7 +58,7 @@ def _changed(row: Replacement, reading: Reading, state: State) -> Move | None:
             return None
         return hold_for_person(row, f"Its system disk is {reading.disk_id or 'gone'}; our call made {row.new_disk_id}.")
     if not reading.exists:
-        return gone(row)
+        return machine_gone(row)
     difference = drift(row, reading)
     return end_and_start_again(row, Outcome.SKIPPED_DRIFT, difference) if difference else None
 

@@ -11,7 +11,7 @@ from fleet.cloud.errors import retryability_of
 from fleet.engine import loop
 from fleet.engine.batch import Batch
 from fleet.engine.handlers.answers import NotSent, Reply, result_of_call
-from fleet.engine.handlers.replacing import look, record_of, seen_of
+from fleet.engine.handlers.replacing import record_of, result_of_reading, seen_of
 from fleet.engine.protocol import RESEND_WINDOW, After, Answer, NextStep, decide, judge
 from fleet.engine.results import Move, Result, State, Wait
 from fleet.inventory.reading import Reading
@@ -90,7 +90,7 @@ def test_what_is_looked_at_leads_where_the_protocol_says() -> None:
     for fields, shown in product(ROWS, READINGS):
         row, reading = row_of(**fields), reading_of(**shown)
         step = decide(record_of(row, NOW), seen_of(reading, row.image_id, NOW))
-        result = look(row, reading, NOW, soon=5)
+        result = result_of_reading(row, reading, NOW, soon=5)
         assert follows(step, result), (step, result, fields, shown)
         assert result is None or len(result.note) > 20, "a person reads why"
         met.add(step)
@@ -99,7 +99,7 @@ def test_what_is_looked_at_leads_where_the_protocol_says() -> None:
 
 def test_the_call_leaves_only_on_the_approved_disk_of_a_stopped_machine_without_an_answer() -> None:
     for fields, shown in product(ROWS, READINGS):
-        if look(row_of(**fields), reading_of(**shown), NOW, soon=5) is None:
+        if result_of_reading(row_of(**fields), reading_of(**shown), NOW, soon=5) is None:
             assert (shown["disk_id"], shown["disk_size"], shown["status"]) == ("d-old", 40, "Stopped")
             assert shown["exists"]
             assert not shown["snapshot_running"]
@@ -108,7 +108,7 @@ def test_the_call_leaves_only_on_the_approved_disk_of_a_stopped_machine_without_
 
 def test_an_adopted_disk_is_that_of_the_reading() -> None:
     row = row_of(first_sent_at=NOW - timedelta(seconds=30))
-    result = look(row, reading_of(**DISKS[3]), NOW, soon=5)
+    result = result_of_reading(row, reading_of(**DISKS[3]), NOW, soon=5)
     assert isinstance(result, Wait)
     assert result.fields == {"new_disk_id": "d-new", "outcome": Outcome.ADOPTED}
     assert [told.action for told in result.events] == ["instance.adopted"]

@@ -142,7 +142,9 @@ def _worst(policy: Policy, what: Grouped) -> Fact:
 
 def _takes(policy: Policy, what: Grouped, course: Course, window: Window) -> Fact:
     waves, at_once = len(course.sizes), min(policy.max_in_flight, what.machines)
-    notes = [f"{at_once:,} at a time{f', in {waves:,} waves' if waves > 1 else ''}; one machine {duration(window.one)}"]
+    notes = [
+        f"{at_once:,} at a time{f', in {waves:,} waves' if waves > 1 else ''}; one machine {duration(window.seconds_a_machine)}"
+    ]
     if policy.canary and policy.hold == "person" and waves > 1:
         notes.append("and as long as a person holds the canary")
     return Fact("Takes about", duration(window.seconds), notes)
