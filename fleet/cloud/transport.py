@@ -8,6 +8,7 @@ ClientToken.
 import json
 import logging
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -16,6 +17,7 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.http import protocol_type
 from aliyunsdkcore.request import RpcRequest
+from aliyunsdkcore.vendored.requests.packages.urllib3.util import ssl_ as sdk_tls
 
 from fleet.cloud.errors import HTTP_ERROR, UNEXPECTED, UNREADABLE, CloudError, Retryability, retryability_of
 from fleet.cloud.types import Credential, Revealable
@@ -220,3 +222,6 @@ class _Nothing(logging.Filter):
 
 
 _silence()
+# The urllib3 inside the SDK imports this together with a function that Python 3.12 no longer has, and so takes SNI for missing.
+# No server would then be told by which name it is called, and one with several names could show the wrong certificate.
+sdk_tls.HAS_SNI = ssl.HAS_SNI

@@ -179,6 +179,7 @@ def test_anything_else_is_spoken_to_in_tls(connect: Connect, monkeypatch: pytest
     with recording(None) as peer, pytest.raises(CloudError):
         replace(connect(endpoint=f"ecs.example.com:{peer.port}"))
     assert peer.sent[:2] == b"\x16\x03"  # a TLS handshake, and nothing of the request
+    assert b"ecs.example.com" in peer.sent  # whose certificate is asked for
     assert PASSWORD.encode() not in peer.sent
 
 
