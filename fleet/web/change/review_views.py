@@ -40,19 +40,19 @@ def reviewed(request: Request, pk: int) -> HttpResponse:
 
 @require_safe
 def group(request: Request, pk: int, key: str) -> HttpResponse:
-    """Show one page of the machines to which the same happens; for htmx inside the review, else as a page."""
+    """Show one page of the machines to which the same happens: for htmx a fragment inside the review, else a page."""
     change, now = change_or_404(request, pk)
-    one = next((each for each in grouped(change).groups if each.key == key), None)
-    if one is None:
+    chosen = next((group for group in grouped(change).groups if group.key == key), None)
+    if chosen is None:
         raise Http404
     number = number_of(request.GET.get("page"))
     start = (number - 1) * LISTED
-    rows = list(machines_of(change, one).select_related("instance")[start : start + LISTED])
-    page = Page(rows, start + 1, LISTED, one.machines > start + LISTED, number > 1, total=one.machines)
+    rows = list(machines_of(change, chosen).select_related("instance")[start : start + LISTED])
+    page = Page(rows, start + 1, LISTED, chosen.machines > start + LISTED, number > 1, total=chosen.machines)
     context = {
         "change": change,
         "now": now,
-        "group": one,
+        "group": chosen,
         "page": page,
         "closed": "closed" in request.GET,
         "acts": acts_for(change, request.user, now),
@@ -63,7 +63,7 @@ def group(request: Request, pk: int, key: str) -> HttpResponse:
 
 @require_POST
 def seen(request: Request, pk: int, key: str) -> HttpResponse:
-    """Mark a group as seen, or take the mark back; htmx gets the box of the decision anew."""
+    """Mark a group as seen, or take the mark back; htmx gets the box with the decision again."""
     change, now = change_or_404(request, pk)
     mark = acts.mark_seen if "seen" in request.POST else acts.unmark_seen
     refused = None
@@ -84,7 +84,7 @@ def seen(request: Request, pk: int, key: str) -> HttpResponse:
 
 @require_POST
 def approve(request: Request, pk: int) -> HttpResponse:
-    """Approve the form whose digest the button carried."""
+    """Approve the change as the page showed it: the button carries the digest of that."""
     digest, confirmed = request.POST.get("digest", ""), request.POST.get("confirm", "")
     return _act(request, pk, acts.approve, "approve", APPROVED, digest=digest, confirmed=confirmed)
 
@@ -92,15 +92,15 @@ def approve(request: Request, pk: int) -> HttpResponse:
 @require_POST
 def return_to_draft(request: Request, pk: int) -> HttpResponse:
     """Ask the author for changes."""
-    said = "Sent back to its author. No machine was touched."
-    return _act(request, pk, acts.return_to_draft, "return", said, reason=request.POST.get("reason", ""))
+    message = "Sent back to its author. No machine was touched."
+    return _act(request, pk, acts.return_to_draft, "return", message, reason=request.POST.get("reason", ""))
 
 
 @require_POST
 def reject(request: Request, pk: int) -> HttpResponse:
     """Reject the change for good."""
-    said = "Rejected. No machine was touched."
-    return _act(request, pk, acts.reject, "reject", said, reason=request.POST.get("reason", ""))
+    message = "Rejected. No machine was touched."
+    return _act(request, pk, acts.reject, "reject", message, reason=request.POST.get("reason", ""))
 
 
 @require_POST
@@ -111,7 +111,7 @@ def withdraw(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def comment(request: Request, pk: int) -> HttpResponse:
-    """Say something that decides nothing: of the whole, of a group (its key), or of a machine (m and its number)."""
+    """Add a comment on the whole change, on a group (its key), or on a machine (`m` and its number)."""
     about = request.POST.get("about", "")
     machine = machine_of(about)
     given = {
@@ -126,16 +126,16 @@ def comment(request: Request, pk: int) -> HttpResponse:
 def remove(request: Request, pk: int) -> HttpResponse:
     """Take machines out of a change that is in review or approved: its approvals stay."""
     targets = ids_of(request.POST.getlist("target"))
-    said = f"Left out {count(len(targets), 'machine')}. The approvals of others stay."
+    message = f"Left out {count(len(targets), 'machine')}. The approvals of others stay."
     reason = request.POST.get("reason", "")
-    return _act(request, pk, removing.remove_machines, "remove from", said, target_ids=targets, reason=reason)
+    return _act(request, pk, removing.remove_machines, "remove from", message, target_ids=targets, reason=reason)
 
 
 @require_POST
 def schedule(request: Request, pk: int) -> HttpResponse:
     """Let an approved change start by itself at the next opening."""
-    said = "It starts by itself at the next opening, if the approval still holds then."
-    return _act(request, pk, scheduling.schedule, "schedule", said, at=None)
+    message = "It starts by itself at the next opening, if the approval still holds then."
+    return _act(request, pk, scheduling.schedule, "schedule", message, at=None)
 
 
 @require_POST
@@ -145,17 +145,20 @@ def unschedule(request: Request, pk: int) -> HttpResponse:
 
 
 def _act(
-    request: Request, pk: int, do: Callable[..., object], act: str, said: str, *, place: str = "", **typed: Any
+    request: Request, pk: int, do: Callable[..., object], act: str, message: str, *, place: str = "", **typed: Any
 ) -> HttpResponse:
-    """Carry out one act and show the change; a refusal shows it too, with its sentence and what was typed."""
+    """Carry out one act and show the change, with `message` or with the sentence of the refusal and what was typed.
+
+    `act` says for the audit trail what was refused.
+    """
     change, _ = change_or_404(request, pk)
     try:
         do(actor=request.user, change_id=change.pk, now=DatabaseClock().now(), **typed)
     except Refused as refused:
         return _refused(request, pk, refused, act=act)
     async_task("fleet.worker.deliver")  # so that those who wait for it hear at once; the schedule comes anyway
-    if said:
-        messages.success(request, said, extra_tags="ok")
+    if message:
+        messages.success(request, message, extra_tags="ok")
     return redirect_to(request, f"{reverse(_page_of(change), args=[pk])}{place}")
 
 
@@ -169,5 +172,5 @@ def _refused(request: Request, pk: int, refused: Refused, *, act: str) -> HttpRe
 
 
 def _page_of(change: Change) -> str:
-    """Return the name of the page on which reviewers decide: for the rest of a change that ran, not its first page."""
+    """Return the name of the page on which reviewers decide; a change that was started shows its run on its own page."""
     return "change-review" if change.started_at else "change"

@@ -19,7 +19,7 @@ MOST_WAVES = 12  # rows of the table of waves
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One of the figures that one decides by. `warned` marks a note that is a warning."""
+    """One of the figures that a reviewer decides by; `warned` marks its notes as warnings."""
 
     name: str
     figure: str
@@ -29,7 +29,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class WaveRow:
-    """Waves of one size that follow one another: which, how large, what comes then, what stops the change in them."""
+    """Consecutive waves of one size: which they are, how large, what happens after them, and what stops the change there."""
 
     which: str
     machines: str
@@ -40,7 +40,7 @@ class WaveRow:
 
 @dataclass(frozen=True, slots=True)
 class StepWords:
-    """What is asked of each machine before or after; `text` is the command, word for word."""
+    """The step that each machine goes through before or after; `text` is the command, word for word, `timeout` seconds."""
 
     when: str
     what: str
@@ -49,8 +49,8 @@ class StepWords:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What becomes of one thing that hangs on the old disk or the old system."""
+class AfterReplacement:
+    """What becomes of one thing that belongs to the old disk or the old system; `good` where nothing is lost."""
 
     what: str
     becomes: str
@@ -59,7 +59,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a change will run: the sizes of its waves, and the rows of their table as far as they are shown."""
+    """How a change will run: the sizes of all its waves, and the first rows of their table."""
 
     sizes: list[int]
     waves: list[WaveRow]
@@ -67,7 +67,7 @@ class Course:
 
 
 def course_of(change: Change, policy: Policy, what: Grouped) -> Course:
-    """Resolve the policy for these machines (no query, one where waves are spread by a tag)."""
+    """Work out the waves for these machines (no query, or one where waves are spread by a tag)."""
     sizes = [len(wave) for wave in policy.waves(_domains(change, policy, what.machines))]
     rows = list(_wave_rows(policy, sizes))
     return Course(sizes, rows[:MOST_WAVES], max(0, len(rows) - MOST_WAVES))
@@ -78,15 +78,15 @@ def _domains(change: Change, policy: Policy, machines: int) -> list[str]:
     if not policy.spread_tag:
         return [""] * machines
     tag = change.targets.order_by().annotate(domain=KT(f"instance__tags__{policy.spread_tag}"))
-    found: list[str] = []
+    domains: list[str] = []
     for domain, number in tag.values_list("domain").annotate(n=Count("pk")):
-        found += [domain or ""] * number
-    return found
+        domains += [domain or ""] * number
+    return domains
 
 
 def _wave_rows(policy: Policy, sizes: list[int]) -> Iterator[WaveRow]:
     # Numbered as everywhere else (`waves.wave_name`): the canary, then wave 1.
-    rest = sizes
+    after_canary = sizes
     if policy.canary and sizes:
         then = {
             "timed": f"holds for {policy.hold_minutes:,} min, then goes on by itself",
@@ -99,9 +99,9 @@ def _wave_rows(policy: Policy, sizes: list[int]) -> Iterator[WaveRow]:
             then if len(sizes) > 1 else "ends",
             f"failure {min(policy.canary_failures, policy.failures_allowed) + 1:,} in it",
         )
-        rest = sizes[1:]
+        after_canary = sizes[1:]
     number = 1
-    for size, same in groupby(rest):
+    for size, same in groupby(after_canary):
         times = len(list(same))
         last = number + times - 1
         stops = (
@@ -113,14 +113,14 @@ def _wave_rows(policy: Policy, sizes: list[int]) -> Iterator[WaveRow]:
             f"{number:,}" if times == 1 else f"{number:,}–{last:,}",
             f"{size:,}" if times == 1 else f"{times:,} × {size:,}",
             min(size, policy.max_in_flight),
-            "ends" if last == len(rest) else "goes on by itself",
+            "ends" if last == len(after_canary) else "goes on by itself",
             stops,
         )
         number = last + 1
 
 
 def facts(change: Change, what: Grouped, policy: Policy, course: Course, window: Window, now: datetime) -> list[Fact]:
-    """Return the four figures of the loss, in their order."""
+    """Return the four figures at the top of a review: undo, worst case, length, and when it may run."""
     return [_undo(change, what), _worst(policy, what), _takes(policy, what, course, window), _when(change, window, now)]
 
 
@@ -153,7 +153,7 @@ def _takes(policy: Policy, what: Grouped, course: Course, window: Window) -> Fac
 def _when(change: Change, window: Window, now: datetime) -> Fact:
     """Say when it may run: its hours now or next, the last start, and what closes it."""
     hours, notes = window.hours, []
-    closed = [one.words for one in hours.closed]
+    closed = [closing.words for closing in hours.closed]
     if hours.opens_at is None:
         return Fact("When", "Never", closed or ["Its hours are over: they do not open again."], warned=True)
     if hours.closes_at is None:
@@ -170,11 +170,11 @@ def _when(change: Change, window: Window, now: datetime) -> Fact:
     elif window.spans:
         notes.append("longer than its hours: it goes on in the next ones")
     notes += closed or ["an operator starts it, within 72 h of the approval"]
-    return Fact("When", figure, notes, warned=any(one.freeze for one in hours.closed) or late(window, now))
+    return Fact("When", figure, notes, warned=any(closing.freeze for closing in hours.closed) or late(window, now))
 
 
 def clock(when: datetime, now: datetime) -> str:
-    """Return a moment with its hour, also where it is far away."""
+    """Return a moment with its clock time, also where the day is far away."""
     short = moment(when, now)
     return short if ":" in short else f"{short}, {when:%H:%M}"
 
@@ -186,30 +186,30 @@ def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 120:
         return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
+    hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{hours // 24} days {hours % 24} h" if hours % 24 else f"{hours // 24} days"
 
 
 def stop_rules(policy: Policy) -> list[str]:
-    """Return, in sentences, what makes the change start nothing more."""
-    found = [
+    """Return, in sentences, what stops the change from starting any more machines."""
+    rules = [
         f"at failure {policy.failures_allowed + 1:,} in all ({count(policy.failures_allowed, 'failure')} allowed);"
         " a held machine counts as failed until somebody has decided"
     ]
     if policy.canary:
         allowed = min(policy.canary_failures, policy.failures_allowed)
-        found.append(f"at failure {allowed + 1:,} of the canary")
+        rules.append(f"at failure {allowed + 1:,} of the canary")
     if policy.wave_failures is not None:
-        found.append(f"at failure {policy.wave_failures + 1:,} in one wave")
+        rules.append(f"at failure {policy.wave_failures + 1:,} in one wave")
     skipped = "for one machine, where its disk is not the one that was approved: it is skipped and keeps its system"
     if policy.skips_allowed is not None:
         skipped += f"; skip {policy.skips_allowed + 1:,} stops the change"
-    found.append(skipped)
-    found.append("on a freeze, the kill switch, or outside its hours")
-    found.append("when the approval runs out, or execution is switched off for the account")
-    return found
+    rules.append(skipped)
+    rules.append("on a freeze, the kill switch, or outside its hours")
+    rules.append("when the approval runs out, or execution is switched off for the account")
+    return rules
 
 
 def steps_of(policy: Policy) -> list[StepWords]:
@@ -228,27 +228,31 @@ def _step(when: str, step: PolicyStep, hooks: dict[int, str]) -> StepWords:
     return StepWords(when, "a command, run on the machine by Cloud Assistant", step.text, step.timeout)
 
 
-def kept(change: Change, carries: Carries) -> list[Kept]:
+def after_replacement(change: Change, carries: Carries) -> list[AfterReplacement]:
     """Return what the new disks will carry and what they will not, as the engine puts it back."""
-    found = [Kept("Everything on the system disk", "lost: programs, settings, logs, files", False)]
+    rows = [AfterReplacement("Everything on the system disk", "lost: programs, settings, logs, files", False)]
     if carries.snapshot_policy:
         on = count(carries.snapshot_policy, "machine")
-        found.append(Kept(f"Automatic snapshot policy, on {on}", "put back on the new disk", True))
+        rows.append(AfterReplacement(f"Automatic snapshot policy, on {on}", "put back on the new disk", True))
     if carries.disk_tags:
         on = count(carries.disk_tags, "machine")
-        found.append(Kept(f"Tags of the disk, on {on}", "put back on the new disk", True))
+        rows.append(AfterReplacement(f"Tags of the disk, on {on}", "put back on the new disk", True))
     if carries.key_pair:
         on = count(carries.key_pair, "machine")
         if change.login == Login.IMAGE:
-            found.append(Kept(f"Key pair of now, on {on}", "bound again", True))
+            rows.append(AfterReplacement(f"Key pair of now, on {on}", "bound again", True))
         elif change.login == Login.KEY_PAIR:
-            found.append(Kept(f"Key pair of now, on {on}", f"replaced by {change.key_pair} on Linux", True))
+            rows.append(AfterReplacement(f"Key pair of now, on {on}", f"replaced by {change.key_pair} on Linux", True))
         else:
             words = "not bound again: binding it would turn the password off on Linux"
-            found.append(Kept(f"Key pair of now, on {on}", words, False))
+            rows.append(AfterReplacement(f"Key pair of now, on {on}", words, False))
     if carries.running:
-        found.append(Kept(f"Power, {count(carries.running, 'machine')} running", "stopped for it, started again", True))
+        rows.append(
+            AfterReplacement(
+                f"Power, {count(carries.running, 'machine')} running", "stopped for it, started again", True
+            )
+        )
     if carries.stopped:
-        found.append(Kept(f"Power, {count(carries.stopped, 'machine')} stopped", "stays stopped", True))
-    found.append(Kept("Data disks, addresses, names, instance ids", "stay as they are", True))
-    return found
+        rows.append(AfterReplacement(f"Power, {count(carries.stopped, 'machine')} stopped", "stays stopped", True))
+    rows.append(AfterReplacement("Data disks, addresses, names, instance ids", "stay as they are", True))
+    return rows

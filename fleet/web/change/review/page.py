@@ -16,19 +16,19 @@ from fleet.guards.policy import Policy
 from fleet.lib.refused import Refused
 from fleet.lib.text import count, listed
 from fleet.models import Change, Decision
-from fleet.web.change.review.facts import course_of, facts, kept, steps_of, stop_rules
+from fleet.web.change.review.facts import after_replacement, course_of, facts, steps_of, stop_rules
 from fleet.web.shared.htmx import Request
 from fleet.web.shared.numbers import id_of
 
 PAGE = "review/review.html"
-# Conditions that are not worth a line while they are met: the page says them otherwise, or they are the usual state.
+# Conditions that get no line while they are met: another part of the page shows them, or they are nearly always met.
 UNSAID = frozenset({"state", "role", "kill"})
 GLYPHS = {"hand": "block", "role": "block", "already": "ok", "fresh": "clock", "window": "clock", "freeze": "freeze"}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the box that says why the button is on or off; `groups` are those that it asks to look at."""
+    """A line of the box that says why the button is on or off; `groups` are those that it asks the person to look at."""
 
     status: str
     glyph: str
@@ -40,7 +40,7 @@ class Line:
 def review_page(
     request: Request, change: Change, now: datetime, *, refused: Refused | None = None, status: int = 200
 ) -> HttpResponse:
-    """Render the review in any state that has one; a refused field keeps what was typed."""
+    """Render the review in any state that has one. After a refusal what was typed is still there."""
     what = grouped(change)
     policy = Policy.of(change.policy)
     course = course_of(change, policy, what)
@@ -56,7 +56,7 @@ def review_page(
         "opens_later": opens if opens and opens > now else None,
         "policy": policy,
         "course": course,
-        "kept": kept(change, what.carries),
+        "kept": after_replacement(change, what.carries),
         "stops": stop_rules(policy),
         "steps": steps_of(policy),
         "moved": moved,
@@ -64,7 +64,7 @@ def review_page(
         "left_out": left_out_of(change),
         "comments": comments,
         "group_names": {group.key: f"{group.was} becomes {group.becomes}" for group in what.groups},
-        "said_of": Counter(one.group_key for one in comments if one.group_key),
+        "said_of": Counter(comment.group_key for comment in comments if comment.group_key),
         "about": _about(request, change),
         "system": listed(what.new_systems),
         "login": {
@@ -90,8 +90,8 @@ def decide_context(
     *,
     refused: Refused | None = None,
 ) -> dict[str, Any]:
-    """Return what the box of the decision needs: it is rendered alone when a group was marked as seen."""
-    valid = {one.pk for one in assessed.approvals}
+    """Return what the box with the decision needs; the box is rendered alone when a group has been marked as seen."""
+    valid = {approval.pk for approval in assessed.approvals}
     unseen = [group for group in what.warning_groups if group.key not in assessed.seen]
     wrong = refused if refused and refused.kind == "wrong" and refused.field else None
     return {
@@ -101,9 +101,15 @@ def decide_context(
         "acts": assessed.acts,
         "approvals": assessed.decisions,
         "valid": assessed.approvals,
-        "struck": [one for one in assessed.decisions if one.decision == Decision.APPROVE and one.pk not in valid],
+        "struck": [
+            given for given in assessed.decisions if given.decision == Decision.APPROVE and given.pk not in valid
+        ],
         "seen": assessed.seen,
-        "lines": [_line(each, unseen) for each in assessed.requirements if each.code not in UNSAID or not each.ok],
+        "lines": [
+            _line(condition, unseen)
+            for condition in assessed.requirements
+            if condition.code not in UNSAID or not condition.ok
+        ],
         "ready": assessed.may_approve,
         "off": _why_off(assessed.requirements, unseen),
         "refused": None if wrong else refused,
@@ -114,23 +120,24 @@ def decide_context(
     }
 
 
-def _line(one: Requirement, unseen: list[Group]) -> Line:
-    if one.ok:
-        return Line("ok", "ok", one.words, one.code, [])
-    glyph = GLYPHS.get(one.code, "queued" if one.kind == "must" else "warn")
-    if one.code == "approvals":
-        return Line("off", "queued", one.words, one.code, [])
-    return Line("warn", glyph, one.words, one.code, unseen if one.code == "seen" else [])
+def _line(condition: Requirement, unseen: list[Group]) -> Line:
+    words, code = condition.words, condition.code
+    if condition.ok:
+        return Line("ok", "ok", words, code, [])
+    if code == "approvals":
+        return Line("off", "queued", words, code, [])
+    glyph = GLYPHS.get(code, "queued" if condition.kind == "must" else "warn")
+    return Line("warn", glyph, words, code, unseen if code == "seen" else [])
 
 
 def _why_off(conditions: list[Requirement], unseen: list[Group]) -> str:
     """Return in one sentence what keeps the button off, or nothing."""
-    lacking = [one for one in conditions if one.kind == "must" and not one.ok]
-    if not lacking:
+    unmet = [condition for condition in conditions if condition.kind == "must" and not condition.ok]
+    if not unmet:
         return ""
-    if [one.code for one in lacking] == ["seen"]:
+    if [condition.code for condition in unmet] == ["seen"]:
         return f"Off until {count(len(unseen), 'warning is', 'warnings are')} marked as seen."
-    return lacking[0].words
+    return unmet[0].words
 
 
 def machine_of(about: str) -> int:
@@ -139,7 +146,7 @@ def machine_of(about: str) -> int:
 
 
 def _about(request: Request, change: Change) -> tuple[str, str]:
-    """Return what a comment is begun on: its value in the form, and for a machine its name (one query)."""
+    """Return what the comment form is about: its value in the form, and for a machine the machine's name (one query)."""
     asked = str(request.POST.get("about", "") or request.GET.get("about", ""))
     if machine := machine_of(asked):
         target = change.targets.filter(instance=machine).select_related("instance").first()
