@@ -138,3 +138,14 @@ def os_label(os_name: str) -> str:
 def end_of_life(os_name: str) -> date | None:
     """Return the last day of public security updates of the system that a name or a label means; None if it is not listed."""
     return _ENDS.get(os_label(os_name))
+
+
+def support_state(os_name: str, today: date) -> str:
+    """Return `past` where security updates have ended, `soon` where they end within half a year, else nothing.
+
+    A system without a known date is neither.
+    """
+    ends = end_of_life(os_name)
+    if ends is None or ends >= today + SOON:
+        return ""
+    return "past" if ends < today else "soon"

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from fleet.inventory.lifecycle import end_of_life, os_label
+from fleet.inventory.lifecycle import end_of_life, os_label, support_state
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,17 @@ def test_a_label_is_its_own_label() -> None:
     for label in ("Red Hat Enterprise Linux 8", "Oracle Linux 9", "Anolis OS 7", "Windows Server 2008 R2"):
         assert os_label(label) == label
         assert end_of_life(label) is not None
+
+
+@pytest.mark.parametrize(
+    ("today", "state"),
+    [
+        (date(2024, 7, 1), "past"),
+        (date(2024, 6, 30), "soon"),
+        (date(2023, 12, 31), "soon"),
+        (date(2023, 12, 30), ""),
+    ],
+)
+def test_support_ends_with_its_last_day_and_soon_half_a_year_before(today: date, state: str) -> None:
+    assert support_state("CentOS  7.9 64 bit", today) == state
+    assert support_state("Our own golden image", today) == ""

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from fleet.changes.drafting.locks import LOCKERS
 from fleet.changes.drafting.undoing import undoable
-from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.inventory.lifecycle import end_of_life, os_label, support_state
 from fleet.lib.clock import DatabaseClock
 from fleet.models import (
     Approval,
@@ -38,7 +38,7 @@ from fleet.web.shared.scope import covered, has_role, visible_instances
 class Life:
     """One disk on the axis of time: `x` and `width` are SVG lengths; `change` is the one that made it.
 
-    `kept` is the snapshot from which it could be put back.
+    `kept` is the snapshot from which the disk could be put back.
     """
 
     disk: SystemDisk
@@ -52,8 +52,8 @@ class Life:
 
 
 @dataclass(frozen=True)
-class Named:
-    """A change that named the machine, and what became of it here."""
+class Mention:
+    """A change that has or had the machine, or left it out, and what became of the machine in it."""
 
     change: Any
     when: datetime
@@ -87,28 +87,28 @@ def _machine_or_404(request: Request, pk: int) -> Instance:
 
 
 def _page(request: Request, machine: Instance, now: datetime, form: LockForm) -> HttpResponse:
-    ends = end_of_life(machine.os_name)
-    named = _named(machine)
-    open_change = next((entry.change for entry in named if entry.state == "open"), None)
-    held = MachineLock.objects.in_force(now).filter(instance=machine).select_related("owner").first()
+    support = support_state(machine.os_name, now.date())
+    mentions = _mentions(machine)
+    open_change = next((mention.change for mention in mentions if mention.state == "open"), None)
+    lock = MachineLock.objects.in_force(now).filter(instance=machine).select_related("owner").first()
     admin = has_role(request.user, Role.ADMIN)
     context = {
         "machine": machine,
         "label": os_label(machine.os_name) or "system not known",
-        "ends": ends,
-        "past": ends is not None and ends < now.date(),
-        "soon": ends is not None and now.date() <= ends < now.date() + SOON,
-        "alike": _alike(visible_instances(request.user), machine) if ends and ends < now.date() + SOON else 0,
+        "ends": end_of_life(machine.os_name),
+        "past": support == "past",
+        "soon": support == "soon",
+        "alike": _alike(visible_instances(request.user), machine) if support else 0,
         "type": InstanceType.objects.filter(name=machine.instance_type).first(),
         "image": Image.objects.filter(
             account=machine.account_id, region=machine.region, image_id=machine.image_id
         ).first(),
-        "named": named,
+        "named": mentions,
         "open_change": open_change,
         "may_change": has_role(request.user, Role.OPERATOR),
-        "held": held,
+        "held": lock,
         "may_lock": has_role(request.user, *LOCKERS),
-        "may_release": held is not None and (admin or held.owner_id == request.user.pk),
+        "may_release": lock is not None and (admin or lock.owner_id == request.user.pk),
         "form": form,
         "refused": form.refused,
         **_through_time(machine, now),
@@ -126,12 +126,12 @@ def _through_time(machine: Instance, now: datetime) -> dict[str, Any]:
     disks.sort(key=lambda disk: disk.created_at or disk.first_seen_at, reverse=True)
     if not disks:
         return {"lives": [], "years": []}
-    made = dict(
+    made_by = dict(
         Replacement.objects.filter(instance=machine).exclude(new_disk_id="").values_list("new_disk_id", "change_id")
     )
-    kept = {snapshot.disk_id: snapshot for snapshot in undoable(now).filter(instance=machine)}
+    snapshots = {snapshot.disk_id: snapshot for snapshot in undoable(now).filter(instance=machine)}
     first = min(disk.created_at or disk.first_seen_at for disk in disks)
-    # A twentieth of room on the left, so that the first disk is seen to begin.
+    # Some room on the left, so that the beginning of the first disk can be seen.
     start = first - (now - first) / 20
     whole = max((now - start).total_seconds(), 1.0)
 
@@ -151,8 +151,8 @@ def _through_time(machine: Instance, now: datetime) -> dict[str, Any]:
                 f"{begin:.2f}%",
                 f"{width:.2f}%",
                 f"{begin + width:.2f}%",
-                made.get(disk.disk_id),
-                kept.get(disk.disk_id),
+                made_by.get(disk.disk_id),
+                snapshots.get(disk.disk_id),
             )
         )
     return {"lives": lives, "years": _years(start.date(), now.date(), place)}
@@ -164,7 +164,7 @@ def _years(first: date, last: date, place: Any) -> list[tuple[str, int]]:
     return [(f"{place(datetime(year, 1, 1, tzinfo=UTC)):.2f}%", year) for year in years]
 
 
-def _named(machine: Instance) -> list[Named]:
+def _mentions(machine: Instance) -> list[Mention]:
     """Return the changes that have or had this machine, or left it out, newest first (three queries)."""
     targets = Target.objects.filter(instance=machine).select_related("change__author", "replacement")
     left_out = LeftOut.objects.filter(instance=machine).select_related("change__author")
@@ -173,25 +173,25 @@ def _named(machine: Instance) -> list[Named]:
     ]
     rows += [(left.at, left.change, None, left) for left in left_out.order_by("-at")[:50]]
     rows.sort(key=lambda row: row[0], reverse=True)
-    agreed: dict[int, list[str]] = {}
+    approvers: dict[int, list[str]] = {}
     approvals = Approval.objects.filter(
         change__in={row[1].pk for row in rows}, decision=Decision.APPROVE, voided_at=None
     )
     for change, name in approvals.values_list("change", "reviewer__username"):
-        agreed.setdefault(change, []).append(name)
-    return [_entry(when, change, target, left, agreed) for when, change, target, left in rows]
+        approvers.setdefault(change, []).append(name)
+    return [_mention(when, change, target, left, approvers) for when, change, target, left in rows]
 
 
-def _entry(when: datetime, change: Any, target: Any, left: Any, agreed: dict[int, list[str]]) -> Named:
-    work = getattr(target, "replacement", None) if target else None
-    state = work.state if work and not work.outcome else ("open" if target and target.open else "")
-    return Named(
+def _mention(when: datetime, change: Any, target: Any, left: Any, approvers: dict[int, list[str]]) -> Mention:
+    replacement = getattr(target, "replacement", None) if target else None
+    state = replacement.state if replacement and not replacement.outcome else ""
+    return Mention(
         change=change,
-        when=work.finished_at if work and work.finished_at else when,
-        outcome=work.outcome if work else "",
+        when=replacement.finished_at if replacement and replacement.finished_at else when,
+        outcome=replacement.outcome if replacement else "",
         state="open" if target and target.open else state,
-        note=work.note if work else "",
-        code=work.error_code if work else "",
+        note=replacement.note if replacement else "",
+        code=replacement.error_code if replacement else "",
         left_out=left.reason if left else "",
-        approvers=", ".join(agreed.get(change.pk, [])),
+        approvers=", ".join(approvers.get(change.pk, [])),
     )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import django_filters as filters
@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 from django.http import QueryDict
 from django.utils.http import urlencode
 
-from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.inventory.lifecycle import os_label, support_state
 from fleet.models import Instance, MachineLock, Target
 
 MOST_TAGS = 8
@@ -30,14 +30,15 @@ KINDS = {
     "environment": "environment",
     "type": "instance_type",
 }
+# What is asked for most; the others are behind *More filters*.
 FIRST = ("region", "os", "status", "environment", "account", "support")
-"""What is asked most; the rest is behind *More filters*."""
+WORDS = {"linux": "Linux", "windows": "Windows"}
 OFFERED_TAGS = 200
 SAMPLED = 2000
 
 
 class Pairs(Func):
-    """The tags of a machine as `key=value`, one row each."""
+    """The tags of a machine as `key=value`, each in a row of its own."""
 
     template = "jsonb_object_keys(%(expressions)s) || '=' || (%(expressions)s ->> jsonb_object_keys(%(expressions)s))"
     output_field = CharField()
@@ -45,7 +46,7 @@ class Pairs(Func):
 
 
 def values_of(instances: QuerySet[Instance], kinds: Iterable[str]) -> dict[str, list[str]]:
-    """Return for each of `kinds` the values that occur, sorted; `tag` offers those of some machines.
+    """Return for each of `kinds` the values that occur, sorted; for `tag` those of a sample of the machines.
 
     One query that goes through the machines once, however many kinds there are, and one more for tags.
     """
@@ -75,17 +76,8 @@ def values_of(instances: QuerySet[Instance], kinds: Iterable[str]) -> dict[str, 
     return {kind: sorted(values) for kind, values in found.items()}
 
 
-def judged(os_names: list[str], today: date) -> dict[str, str]:
-    """Return of each name whether its system is `past` its end of life, ends `soon`, or is `safe` (unknown ones, too)."""
-    states = {}
-    for name in os_names:
-        ends = end_of_life(name)
-        states[name] = "safe" if ends is None or ends >= today + SOON else "past" if ends < today else "soon"
-    return states
-
-
 class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
-    """What the list of machines can be narrowed by. Values that do not occur narrow it to nothing, and say so."""
+    """What the list of machines can be narrowed by. A value that does not occur leaves no machine."""
 
     q = filters.CharFilter(method="search", label="Name, id, address or tag")
     region = filters.ChoiceFilter(label="Region", empty_label="Any region")
@@ -106,19 +98,20 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
     ) -> None:
         super().__init__(data, queryset=instances, **kwargs)
         self.now = now
-        # Without the controls only the names of systems are needed: what one chose is a choice in any case.
+        # Without the controls only the names of systems are needed: what a person has chosen is a choice in any case.
         self.values = values_of(instances, [*KINDS, "tag"] if controls else ["os"])
         self.data: QueryDict
         self.tags = tags_of(self.data)
         self.names: dict[str, list[str]] = defaultdict(list)
         for name in self.values.get("os", []):
             self.names[os_label(name)].append(name)
-        self.ends = judged(self.values.get("os", []), now.date())
+        today = now.date()
+        self.support = {name: support_state(name, today) or "safe" for name in self.values.get("os", [])}
         for kind in KINDS:
-            found = {*(self.names if kind == "os" else self.values.get(kind, []))}
+            values = {*(self.names if kind == "os" else self.values.get(kind, []))}
             # What was chosen stays a choice when its last machine is gone: the list is then empty, not the whole fleet.
-            found |= {self.data[kind]} if self.data.get(kind) else set()
-            self.filters[kind].extra["choices"] = [(value, WORDS.get(value, value)) for value in sorted(found)]
+            values |= {self.data[kind]} if self.data.get(kind) else set()
+            self.filters[kind].extra["choices"] = [(value, WORDS.get(value, value)) for value in sorted(values)]
 
     class Meta:
         model = Instance
@@ -154,7 +147,7 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
         return name not in KINDS or len(self.values.get(name, ())) > 1 or bool(self.data.get(name))
 
     def filter_queryset(self, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        """Narrow by all that was asked; what cannot be understood narrows to nothing, and never widens."""
+        """Narrow by everything that was asked for; what cannot be understood leaves no machine, never more machines."""
         typed = [*self.tags, *(self.data.get(name, "") for name in self.filters)]
         if not self.form.is_valid() or len(self.tags) > MOST_TAGS or any("\0" in text for text in typed):
             return queryset.none()
@@ -176,7 +169,7 @@ class InstanceFilter(filters.FilterSet):  # type: ignore[misc]
 
     def supported(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
         """Narrow by how long the system still gets security updates."""
-        return rows.filter(os_name__in=[name for name, state in self.ends.items() if state == value])
+        return rows.filter(os_name__in=[name for name, state in self.support.items() if state == value])
 
     def has_lock(self, rows: QuerySet[Instance], name: str, value: str) -> QuerySet[Instance]:
         """Narrow to the machines that the cloud or a person has locked, or to the others."""
@@ -199,6 +192,3 @@ def query_of(data: QueryDict) -> str:
     """Return what a form or an address asks for as a query string, always in one order, and nothing else of it."""
     asked = [(name, str(data[name])) for name in InstanceFilter.base_filters if data.get(name)]
     return urlencode([*asked, *(("tag", tag) for tag in tags_of(data))])
-
-
-WORDS = {"linux": "Linux", "windows": "Windows"}

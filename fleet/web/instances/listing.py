@@ -1,7 +1,7 @@
 """The list of machines: filter, search, page, select, and hand the selection over to a draft."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ from fleet.changes.drafting.selection import (
     omissions_of,
     update_selection,
 )
-from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.inventory.lifecycle import end_of_life, os_label, support_state
 from fleet.inventory.queries import OneOf
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
@@ -55,7 +55,7 @@ OTHER_TAB = (
 
 @dataclass(frozen=True)
 class Row:
-    """One machine as the list shows it; `remark` is (status, glyph, words) of the one thing worth a remark."""
+    """One machine as the list shows it; `remark` is (status, glyph, words) of the most serious thing to say of it."""
 
     instance: Instance
     label: str
@@ -98,11 +98,11 @@ def instances(request: Request) -> HttpResponse:
                 messages.info(request, ticks.said, extra_tags="run")
             return redirect(address)
 
-    # Named before the first tick too: ticks made later are kept under it while this page shows.
-    kept = f"?{urlencode({'selection': str(ticks.id)})}" if may["tick"] else ""
+    # Named before the first tick too: what is ticked on this page later is saved under this name.
+    selection = f"?{urlencode({'selection': str(ticks.id)})}" if may["tick"] else ""
     context = {
         "filter": narrowed,
-        "unfiltered": f"{reverse('instances')}{kept}",
+        "unfiltered": f"{reverse('instances')}{selection}",
         "all_picked": total <= len(ticks.picked) and matching.filter(OneOf("pk", ticks.picked)).count() == total,
         "page": page,
         "rows": [_row(instance, desk.now) for instance in page.rows],
@@ -193,8 +193,8 @@ def _page(matching: QuerySet[Instance], *, data: QueryDict, sort: str, total: in
     change = Target.objects.filter(instance=OuterRef("pk"), open=True).values("change")[:1]
     lock = MachineLock.objects.in_force(now).filter(instance=OuterRef("pk")).values("owner__username")[:1]
     rows = matching.select_related("account").annotate(open_change=Subquery(change), locked_by=Subquery(lock))
-    step, _, rest = data.get("to", "").partition(":")
-    row, _, first = rest.partition(":")
+    step, _, place = data.get("to", "").partition(":")
+    row, _, first = place.partition(":")
     anchor = Instance.objects.filter(pk=id_of(row)).first()
     size = size_of(data.get("size"))
     return keyed(rows, by=sort, size=size, total=total, step=step, anchor=anchor, first=number_of(first))
@@ -224,27 +224,22 @@ def _columns(sort: str) -> list[dict[str, Any]]:
 
 
 def _row(instance: Any, now: datetime) -> Row:
-    ends, today = end_of_life(instance.os_name), now.date()
-    past = ends is not None and ends < today
-    return Row(
-        instance,
-        os_label(instance.os_name) or "Not known",
-        past,
-        _remark(instance, ends, today),
-        instance.open_change,
-    )
+    support = support_state(instance.os_name, now.date())
+    label, past = os_label(instance.os_name) or "Not known", support == "past"
+    return Row(instance, label, past, _remark(instance, support), instance.open_change)
 
 
-def _remark(instance: Any, ends: date | None, today: date) -> tuple[str, str, str] | None:
-    """Return the gravest thing to say of a machine, and nothing of a usual one."""
+def _remark(instance: Any, support: str) -> tuple[str, str, str] | None:
+    """Return the most serious thing to say of a machine; most have none."""
     if instance.locks:
         return "bad", "block", f"Locked: {', '.join(instance.locks)}"
     if instance.locked_by:
         return "warn", "lock", f"Locked by {instance.locked_by}"
     if instance.open_change:
         return "run", "run", f"In change #{instance.open_change}"
-    if ends is not None and ends < today:
+    ends = end_of_life(instance.os_name)
+    if support == "past":
         return "off", "info", f"ended {ends:%b %Y}"
-    if ends is not None and ends < today + SOON:
+    if support == "soon" and ends:
         return "warn", "warn", f"ends {ends.day} {ends:%b %Y}"
     return None

@@ -20,7 +20,7 @@ MOST = 50  # views of one person
 
 @require_POST
 def views(request: Request) -> HttpResponse:
-    """Save the present filter under a name, in place of an own view of this name, or delete an own view."""
+    """Save the present filter under a name, replacing the person's view of that name; or delete one of their views."""
     data = request.POST
     query = _delete(request) if data.get("act") == "delete" else _save(request)
     selection = uuid_of(data.get("selection"))
@@ -31,9 +31,8 @@ def views(request: Request) -> HttpResponse:
 def _save(request: Request) -> str:
     data, owner = request.POST, request.user
     query, name = query_of(QueryDict(data.get("query", "")[:4000])), " ".join(data.get("name", "").split())
-    wrong = _wrong(owner.pk, name, query)
-    if wrong:
-        messages.warning(request, wrong, extra_tags="warn")
+    if problem := _problem(owner.pk, name, query):
+        messages.warning(request, problem, extra_tags="warn")
         return query
     shared = "shared" in data
     with transaction.atomic():
@@ -44,7 +43,8 @@ def _save(request: Request) -> str:
     return query
 
 
-def _wrong(owner: int, name: str, query: str) -> str:
+def _problem(owner: int, name: str, query: str) -> str:
+    """Return the sentence that says why the view cannot be saved, or nothing."""
     if not name:
         return "The view has no name. Type one, then save it."
     if len(name) > 80 or "\0" in name:

@@ -1,4 +1,4 @@
-"""The ticked machines of one tab: what a request says of them, and what the page is told."""
+"""The ticked machines of one browser tab: what a request says of them, and what the page shows of them."""
 
 import uuid
 from collections.abc import Collection, Iterable
@@ -17,12 +17,16 @@ from fleet.models import Instance, SavedView, Selection, User
 from fleet.web.shared.numbers import ids_of
 
 NONE = uuid.UUID(int=0)
-MOST_SHOWN = 1000  # machines that one page can say of
+MOST_SHOWN = 1000  # machines of one page
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What a person has kept, read in one query: the views, and the selection of this tab; `now` is the database's time."""
+    """What a person works with, read in one query: the saved views, and the selection of this browser tab.
+
+    `picked` are the primary keys of the selected machines, `misses` how many pasted lines fit none; `now` is the database's
+    time.
+    """
 
     now: datetime
     id: uuid.UUID
@@ -32,22 +36,23 @@ class Desk:
 
 
 def desk_of(user: User, asked: str | None) -> Desk:
-    """Read the desk for the selection named `asked`; an unknown one, or somebody else's, is a new and empty one."""
+    """Read views and selection; an unknown selection, or somebody else's, becomes a new and empty one."""
     named = uuid_of(asked)
     views = SavedView.objects.filter(Q(owner=OuterRef("pk")) | Q(shared=True)).order_by("name", "pk")
     parts = {"pk": "pk", "name": "name", "query": "query", "shared": "shared", "owner": "owner__username"}
     selection = Selection.objects.filter(pk=named or NONE)
     rows = User.objects.filter(pk=user.pk).annotate(
         clock=Func(function="clock_timestamp", output_field=DateTimeField()),
-        kept=ArraySubquery(views.values(json=JSONObject(**parts))),
+        usable_views=ArraySubquery(views.values(json=JSONObject(**parts))),
         holder=Subquery(selection.values("owner")),
         picked=Subquery(selection.values("instances")),
         misses=Subquery(selection.values(n=Func("misses", function="jsonb_array_length", output_field=IntegerField()))),
     )
-    clock, kept, holder, picked, misses = rows.values_list("clock", "kept", "holder", "picked", "misses").get()
+    columns = ("clock", "usable_views", "holder", "picked", "misses")
+    clock, usable_views, holder, picked, misses = rows.values_list(*columns).get()
     if named is None or holder not in (None, user.pk):
-        return Desk(clock, uuid.uuid4(), frozenset(), 0, kept)
-    return Desk(clock, named, frozenset(picked or ()), misses or 0, kept)
+        return Desk(clock, uuid.uuid4(), frozenset(), 0, usable_views)
+    return Desk(clock, named, frozenset(picked or ()), misses or 0, usable_views)
 
 
 def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> SelectionRequest:
@@ -60,6 +65,7 @@ def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> SelectionRequest:
 
 
 def uuid_of(asked: str | None) -> uuid.UUID | None:
+    """Return the name of a selection as a UUID, None where it is none."""
     try:
         return uuid.UUID(asked) if asked else None
     except ValueError:
@@ -70,7 +76,7 @@ def uuid_of(asked: str | None) -> uuid.UUID | None:
 class Ticks:
     """The selection as the page shows it, with how many pasted lines fit no machine (`misses`).
 
-    `refused` is why what was asked could not be done, `said` what else is to be told.
+    `refused` is why the act could not be done, `said` what else the person is to read.
     """
 
     id: uuid.UUID
@@ -80,13 +86,13 @@ class Ticks:
     said: str = ""
 
     def here(self, rows: Iterable[Instance]) -> frozenset[int]:
-        """Return those that are on the page."""
+        """Return the selected machines that are on the page."""
         return self.picked & {row.pk for row in rows}
 
     def elsewhere(self, rows: Iterable[Instance]) -> int:
-        """Return how many are on other pages."""
+        """Return how many selected machines are on other pages."""
         return len(self.picked - {row.pk for row in rows})
 
     def rest(self, rows: Iterable[Instance]) -> str:
-        """Return the digest of those on other pages: what the page will say that it showed."""
+        """Return the digest of those on other pages; the page sends it back, so that a change in another tab is noticed."""
         return digest_of_set(self.picked - {row.pk for row in rows})

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Max, Q
 
-from fleet.inventory.lifecycle import SOON, end_of_life, os_label
+from fleet.inventory.lifecycle import end_of_life, os_label, support_state
 from fleet.models import Change, ChangeState, Instance, Outcome, RegionMirror, Replacement, ReplacementState, User
 from fleet.models.replacements import FAILURES, LIVE, SUCCESSES
 from fleet.web.frame.context import is_late
@@ -33,18 +33,18 @@ class Todo:
 
 
 def todo(user: User) -> list[Todo]:
-    """Return what waits for the person, the gravest kind first and in each the oldest (three queries)."""
+    """Return what waits for the person: held machines, reviews, then starts, in each the oldest first (three queries)."""
     held = to_decide(user).annotate(
         n=Count("replacements", filter=Q(replacements__state=ReplacementState.HELD)),
         since=Max("replacements__entered_at", filter=Q(replacements__state=ReplacementState.HELD)),
     )
-    found = [
+    todo = [
         Todo(c, "warn", "held", f"{_machines(c.n)} held: a person decides, with the evidence", c.since, "Decide")
         for c in held.order_by("since")[:20]
     ]
     still_open = Count("targets", filter=Q(targets__open=True))
     reviews = to_review(user).select_related("author").annotate(n=still_open).order_by("submitted_at")[:20]
-    found += [
+    todo += [
         Todo(
             c,
             "run",
@@ -57,7 +57,7 @@ def todo(user: User) -> list[Todo]:
         for c in reviews
     ]
     starts = to_start(user).annotate(n=Count("targets")).order_by("checked_at", "id")[:20]
-    return found + [
+    return todo + [
         Todo(c, "ok", "ok", f"Approved: {_lose(c.n)} when you start it", c.submitted_at, "Look and start")
         for c in starts
     ]
@@ -73,7 +73,7 @@ def _lose(number: int) -> str:
 
 @dataclass
 class Progress:
-    """How far a change is: machines by what became of them."""
+    """How far a change is: its machines counted by what became of them; `flying` are in flight."""
 
     change: Change
     total: int = 0
@@ -100,28 +100,28 @@ class Progress:
     @property
     def bars(self) -> list[tuple[str, float, float]]:
         """Return (status, x, width) in percent, for the bar."""
-        found, at = [], 0.0
+        bars, at = [], 0.0
         parts = (("ok", self.good), ("bad", self.bad), ("off", self.skipped), ("warn", self.held), ("run", self.flying))
         for status, number in parts:
             width = 100 * number / self.total if self.total else 0.0
             if number:
-                found.append((status, round(at, 2), round(width, 2)))
+                bars.append((status, round(at, 2), round(width, 2)))
             at += width
-        return found
+        return bars
 
 
 def runs(user: User) -> dict[str, Any]:
-    """Return the changes under way with their progress (two queries), and whether the page is to ask again."""
+    """Return the changes under way with their progress (two queries), and whether the page is to poll."""
     changes = visible_changes(user).under_way().order_by("-started_at")[:20]
-    found = {change.pk: Progress(change) for change in changes}
-    counted = Replacement.objects.filter(change__in=found).values_list("change", "state", "outcome")
+    by_change = {change.pk: Progress(change) for change in changes}
+    counted = Replacement.objects.filter(change__in=by_change).values_list("change", "state", "outcome")
     for pk, state, outcome, number in counted.annotate(Count("pk")).order_by():
-        _add(found[pk], state, outcome, number)
-    progress = list(found.values())
+        _add(by_change[pk], state, outcome, number)
+    progress = list(by_change.values())
     return {
         "runs": progress,
-        "flying": sum(one.flying for one in progress),
-        "poll": any(one.change.state == ChangeState.RUNNING or one.flying for one in progress),
+        "flying": sum(run.flying for run in progress),
+        "poll": any(run.change.state == ChangeState.RUNNING or run.flying for run in progress),
     }
 
 
@@ -164,7 +164,7 @@ def failures(user: User, now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Mirror:
-    """One region's mirror as a person needs it."""
+    """The mirror of one region, how many machines of it this person may see, and whether it was read too long ago."""
 
     mirror: RegionMirror
     machines: int
@@ -201,22 +201,25 @@ class System:
 
     @property
     def named(self) -> bool:
-        """Say whether the name has room below its stratum: a letter takes about 0.65 % of the drawing's least width."""
+        """Say whether the name fits below its bar: a letter takes about 0.65 % of the drawing where it is narrowest."""
         return self.width >= 0.65 * len(self.label)
 
 
 def systems(user: User, today: date) -> dict[str, Any]:
-    """Return the fleet by operating system, what is past its end of life first (two queries)."""
+    """Return the fleet by operating system, those past their end of life first (two queries)."""
     visible = visible_instances(user).order_by()
-    found: dict[str, System] = {}
+    by_label: dict[str, System] = {}
     for name, region, number in visible.values_list("os_name", "region").annotate(n=Count("pk")):
-        system = _system(found, name, today)
+        system = _system(by_label, name, today)
         system.machines += number
         system.regions[region] += number
     busy = Instance.objects.filter(covered(user), gone_at=None, targets__open=True).order_by()
     for name, number in busy.values_list("os_name").annotate(n=Count("pk")):
-        _system(found, name, today).busy += number
-    ranked = sorted(found.values(), key=lambda s: ({"past": 0, "soon": 1}.get(s.state, 2), -s.machines, s.label))
+        _system(by_label, name, today).busy += number
+    ranked = sorted(
+        by_label.values(),
+        key=lambda system: ({"past": 0, "soon": 1}.get(system.state, 2), -system.machines, system.label),
+    )
     total, at = sum(system.machines for system in ranked), 0.0
     for system in ranked:
         system.width = 100 * system.machines / total if total else 0.0
@@ -232,13 +235,11 @@ def systems(user: User, today: date) -> dict[str, Any]:
     }
 
 
-def _system(found: dict[str, System], os_name: str, today: date) -> System:
+def _system(systems: dict[str, System], os_name: str, today: date) -> System:
     label = os_label(os_name) or "Not known"
-    if label not in found:
-        ends = end_of_life(os_name)
-        state = "" if ends is None or ends >= today + SOON else ("past" if ends < today else "soon")
-        found[label] = System(label, ends, state)
-    return found[label]
+    if label not in systems:
+        systems[label] = System(label, end_of_life(os_name), support_state(os_name, today))
+    return systems[label]
 
 
 def _sum(systems: Iterable[System], state: str) -> int:

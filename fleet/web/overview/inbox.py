@@ -1,4 +1,4 @@
-"""The inbox: what waits for this person, what they approved, and what moved since they looked."""
+"""The inbox: what waits for this person, what they approved, and what has changed since they looked."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """An approval of this person, and whether it still counts, in words."""
+class OwnApproval:
+    """An approval that this person gave, whether it still counts (`holds`), and that in words (`said`)."""
 
     approval: Approval
     holds: bool
@@ -36,26 +36,26 @@ def inbox(request: Request) -> HttpResponse:
     context = {
         "now": now,
         "todo": todo(request.user),
-        "given": [_given(one) for one in given],
+        "given": [_own(approval) for approval in given],
         "moved": [(look, _moved(look)) for look in moved],
     }
     return render(request, "overview/inbox.html", context)
 
 
-def _given(one: Approval) -> Given:
-    if one.voided_at:
-        return Given(one, False, f"void: {one.void_reason}")
-    if not one.holds:  # type: ignore[attr-defined]
-        return Given(one, False, "it no longer holds: the change moved, or the approval ran out")
-    return Given(one, True, "it holds")
+def _own(approval: Approval) -> OwnApproval:
+    if approval.voided_at:
+        return OwnApproval(approval, False, f"void: {approval.void_reason}")
+    if not approval.holds:  # type: ignore[attr-defined]
+        return OwnApproval(approval, False, "it no longer holds: the change moved, or the approval ran out")
+    return OwnApproval(approval, True, "it holds")
 
 
 def _moved(look: Look) -> str:
-    """Return in words what moved since a look."""
-    change, said = look.change, look.said - look.comments  # type: ignore[attr-defined]
+    """Return in words what has changed since the person looked."""
+    change, comments = look.change, look.comments_now - look.comments  # type: ignore[attr-defined]
     parts = []
     if look.revision != change.revision:
         parts.append(f"revision {look.revision} is now {change.revision}")
-    if said > 0:
-        parts.append(count(said, "new comment"))
+    if comments > 0:
+        parts.append(count(comments, "new comment"))
     return " and ".join(parts)

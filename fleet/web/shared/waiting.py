@@ -21,11 +21,12 @@ from fleet.web.shared.scope import covered, wholly_covered
 
 
 def to_review(user: User) -> QuerySet[Change]:
-    """Return the changes that wait for this person's decision: an approver of all its machines, no hand in it, not yet given.
+    """Return the changes that wait for this person's decision.
 
-    In review, or stopped by itself with a fresh approval asked for the rest.
+    They are in review, or have stopped and need a fresh approval for the machines that are left. The person is an approver
+    of all the machines, has not worked on the change, and has not approved it yet.
     """
-    hand = Contributor.objects.filter(change=OuterRef("pk"), user=user.pk)
+    contributed = Contributor.objects.filter(change=OuterRef("pk"), user=user.pk)
     given = Approval.objects.filter(
         change=OuterRef("pk"),
         reviewer=user.pk,
@@ -34,7 +35,9 @@ def to_review(user: User) -> QuerySet[Change]:
         round=OuterRef("round"),
         voided_at=None,
     )
-    open_to = Change.objects.filter(REVIEWABLE, wholly_covered(user, Role.APPROVER), ~Exists(hand), ~Exists(given))
+    open_to = Change.objects.filter(
+        REVIEWABLE, wholly_covered(user, Role.APPROVER), ~Exists(contributed), ~Exists(given)
+    )
     return open_to.exclude(author=user.pk)
 
 
@@ -67,7 +70,10 @@ def approved_by(user: User, now: datetime) -> QuerySet[Approval]:
 
 
 def moved_since(user: User) -> QuerySet[Look]:
-    """Return the person's looks at changes that have not ended and moved since: another revision, or new comments."""
+    """Return the person's last looks at open changes that have another revision or new comments since.
+
+    Each has `comments_now`, how many comments there are now.
+    """
     looks = Look.objects.filter(person=user.pk).exclude(change__state__in=ENDED).select_related("change__author")
-    said = looks.defer("leaves", "spec").annotate(said=Count("change__comments"))
-    return said.filter(~Q(revision=F("change__revision")) | Q(said__gt=F("comments"))).order_by("-at", "-pk")
+    looks = looks.defer("leaves", "spec").annotate(comments_now=Count("change__comments"))
+    return looks.filter(~Q(revision=F("change__revision")) | Q(comments_now__gt=F("comments"))).order_by("-at", "-pk")
