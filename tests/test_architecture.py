@@ -1,7 +1,9 @@
 """The shape of the house."""
 
 import ast
+import importlib
 import math
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -107,3 +109,20 @@ def test_a_machine_moves_through_one_door_alone() -> None:
                 if writes or (appends and not called.endswith(".filter")):
                     doors.add(module)
     assert doors == {"engine/moves.py"}
+
+
+def test_nobody_above_engine_and_inventory_holds_a_name_of_the_cloud_client() -> None:
+    """Not even one that a module between hands on: the contract of the imports sees direct ones alone."""
+    rooms = ("web", "administration", "notices", "changes", "guards", "vault")
+    above = [f"fleet.{name}" for name in rooms]
+    names = [
+        found.name for room in rooms for found in pkgutil.walk_packages([str(ROOT / "fleet" / room)], f"fleet.{room}.")
+    ]
+    assert len(names) > 100
+    handed_on = {
+        f"{module}.{name}"
+        for module in [*above, *names]
+        for name, value in vars(importlib.import_module(module)).items()
+        if str(getattr(value, "__module__", None) or getattr(value, "__name__", "")).startswith("fleet.cloud")
+    }
+    assert not handed_on

@@ -18,7 +18,8 @@ from fleet.changes.drafting.drafts import move_out
 from fleet.changes.judging.images import by_hand_of
 from fleet.changes.judging.machine import disk_request_of, judge_some
 from fleet.changes.review import quorum
-from fleet.inventory.reading import CloudError, Reading, Retryability, refresh, refresh_images, refresh_key_pairs
+from fleet.inventory.not_readable import NotReadable, TryAgain, as_not_readable
+from fleet.inventory.reading import Reading, refresh, refresh_images, refresh_key_pairs
 from fleet.lib.clock import Clock
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, Contributor, Instance, Login, Target
@@ -37,15 +38,16 @@ def check_due(clock: Clock, *, stop: Callable[[], bool] = lambda: False) -> bool
     if change is None:
         return False
     try:
-        _refresh_surroundings(change, clock)
-        while targets := _next_batch(change):
-            if not _check_batch(change, targets, clock):
-                return True
-            if stop():
-                _let_go(change, clock)
-                return True
-        _conclude(change, clock)
-    except CloudError as error:
+        with as_not_readable():
+            _refresh_surroundings(change, clock)
+            while targets := _next_batch(change):
+                if not _check_batch(change, targets, clock):
+                    return True
+                if stop():
+                    _let_go(change, clock)
+                    return True
+            _conclude(change, clock)
+    except NotReadable as error:
         _postpone(change, error, clock)
     except Exception:
         # A mistake of ours must not keep the worker from the machines of other changes.
@@ -185,19 +187,16 @@ def _refusal(target: Target) -> tuple[str, str] | None:
     return next(((code, why) for code, severity, why in target.findings if severity == "block"), None)
 
 
-def _postpone(change: Change, error: CloudError, clock: Clock) -> None:
+def _postpone(change: Change, error: NotReadable, clock: Clock) -> None:
     """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
     now = clock.now()
-    if error.retryability is not Retryability.REFUSED:
-        wait = (
-            timedelta(seconds=60 - now.second)
-            if error.retryability is Retryability.WAIT
-            else TRY_AGAIN * min(change.claims, 12)
-        )
-        words = f"The cloud does not answer ({error.code}); it is asked again."
-        _mine(change).update(due_at=now + wait, check_note=words)
+    if error.again is TryAgain.NEVER:
+        _give_back(change, error.code, f"the cloud refused to show them: {error.message}")
         return
-    _give_back(change, error.code, f"the cloud refused to show them: {error.message}")
+    next_minute = error.again is TryAgain.NEXT_MINUTE
+    wait = timedelta(seconds=60 - now.second) if next_minute else TRY_AGAIN * min(change.claims, 12)
+    words = f"The cloud does not answer ({error.code}); it is asked again."
+    _mine(change).update(due_at=now + wait, check_note=words)
 
 
 def _stumble(change: Change, clock: Clock) -> None:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, DateTimeField, Func, Max, Min, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, DateTimeField, Func, Min, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, NullIf
 
-from fleet.models import Change, Replacement, Target
+from fleet.models import Change, LeftOut, Replacement, Target
 from fleet.models.replacements import ENDED
 
 
@@ -34,7 +34,7 @@ def _number_of(rows: "QuerySet[Any]") -> Coalesce:
 
 @dataclass(slots=True)
 class LeftOutGroup:
-    """Machines that are left out for one reason."""
+    """Machines that are left out for one reason; `first` is what one of them is called."""
 
     reason: str
     code: str
@@ -44,10 +44,15 @@ class LeftOutGroup:
 
 def left_out_of(change: Change) -> list[LeftOutGroup]:
     """Return who is left out and why, most machines first (one query)."""
-    rows = (
-        change.left_out.order_by()
-        .values_list("reason", "code")
-        .annotate(machines=Count("pk"), first=Min("instance__name"), last=Max("at"))
-        .order_by("-machines", "reason")
-    )
-    return [LeftOutGroup(reason, code, machines, first) for reason, code, machines, first, _ in rows]
+    rows = left_out_rows(change.left_out.all())
+    return [LeftOutGroup(row["reason"], row["code"], row["machines"], row["first"]) for row in rows]
+
+
+def left_out_rows(left_out: QuerySet[LeftOut]) -> QuerySet[Any, Any]:
+    """Gather what is left out by its reason, as the fields of a LeftOutGroup, most machines first.
+
+    A machine without a name is told by its id, and what is no machine by what was typed.
+    """
+    first = Coalesce(Min(NullIf("instance__name", Value(""))), Min("instance__instance_id"), Min("named"))
+    rows = left_out.order_by().values("reason", "code").annotate(machines=Count("pk"), first=first)
+    return rows.order_by("-machines", "reason")

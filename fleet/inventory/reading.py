@@ -1,7 +1,7 @@
 """Fresh readings for whoever is about to act: straight from the cloud, with types, and written into the mirror on the way.
 
-A reading is complete, or it fails with a CloudError. `read_at` is taken before the first call is sent, so that an age counted
-from it is never too small.
+A reading is complete, or it fails with a CloudError; for callers that do not know the cloud, `not_readable` makes an error of
+its own of it. `read_at` is taken before the first call is sent, so that an age counted from it is never too small.
 """
 
 from collections import defaultdict
@@ -17,8 +17,6 @@ from fleet.inventory.credentials import client_for
 from fleet.inventory.vanished import mark_instances_gone
 from fleet.lib.clock import Clock
 from fleet.models import Account, Image, Instance, KeyPair
-
-__all__ = ["CloudError", "Reading", "Retryability", "refresh", "refresh_images", "refresh_key_pairs"]
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The check between submit and review: who is overtaken changes nothing, a tick's budget holds, a mistake of ours ends."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -147,3 +147,37 @@ def test_a_mistake_of_ours_is_tried_three_times_and_then_told_to_the_author(
     assert (event.action, event.data["code"]) == ("change.check_failed", "InternalError")
     assert len(ticked) == 3
     assert caplog.text.count("what nobody thought of") >= 3
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds"),
+    [("Throttling.User", 40), ("ServiceUnavailable", 5)],
+    ids=["from the next minute", "soon"],
+)
+def test_where_the_cloud_does_not_answer_the_check_is_tried_again(
+    submitted: Change, emulator: Emulator, code: str, seconds: int
+) -> None:
+    clock = ManualClock(submitted.submitted_at.replace(second=20, microsecond=0) + timedelta(minutes=1))
+    emulator.faults({"kind": "error", "action": "DescribeInstances", "code": code, "times": 100})
+    checking.check_due(clock)
+    submitted.refresh_from_db()
+    assert (submitted.state, submitted.checked) == (ChangeState.CHECKING, 0)
+    assert submitted.check_note == f"The cloud does not answer ({code}); it is asked again."
+    assert submitted.due_at == clock.now() + timedelta(seconds=seconds)
+    emulator.faults()
+    clock.advance(seconds)
+    fleets.check_all(clock)
+    submitted.refresh_from_db()
+    assert submitted.state == ChangeState.IN_REVIEW
+
+
+def test_what_the_cloud_refuses_to_show_goes_back_to_the_author(
+    submitted: Change, emulator: Emulator, clock: ManualClock
+) -> None:
+    emulator.faults({"kind": "error", "action": "DescribeInstances", "code": "Forbidden.RAM", "times": 100})
+    checking.check_due(clock)
+    submitted.refresh_from_db()
+    assert (submitted.state, submitted.due_at) == (ChangeState.DRAFT, None)
+    assert "the cloud refused to show them" in submitted.check_note
+    event = AuditEvent.objects.latest("number")
+    assert (event.action, event.data["code"]) == ("change.check_failed", "Forbidden.RAM")

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, F, Func, Max, Min, OuterRef, QuerySet, TextField
-from django.db.models.expressions import Value
-from django.db.models.functions import Coalesce, JSONObject, NullIf
+from django.db.models import Count, F, Func, Max, OuterRef, QuerySet, TextField
+from django.db.models.functions import JSONObject
 
 from fleet.changes.drafting.settings import step_webhooks, window_calendars
 from fleet.changes.judging.editions import EDITIONS, Edition
 from fleet.changes.judging.images import AccountRegion
-from fleet.changes.queries import LeftOutGroup
+from fleet.changes.queries import LeftOutGroup, left_out_rows
 from fleet.guards.forecast import USUAL
 from fleet.models import Approval, Change, Decision, KeyPair, LeftOut, StepTiming, Target
 
@@ -58,7 +57,7 @@ def choices_of(change: Change) -> DraftChoices:
     mine = Target.objects.filter(change=OuterRef("pk")).order_by()
     places = mine.values("instance__account_id", "instance__region").annotate(n=Count("pk"))
     pairs = KeyPair.objects.present().filter(account__in=_accounts(change)).order_by("name", "region")
-    left = LeftOut.objects.filter(change=OuterRef("pk")).order_by().values("reason", "code")
+    left = left_out_rows(LeftOut.objects.filter(change=OuterRef("pk")))
     row = (
         Change.objects.filter(pk=change.pk)
         .annotate(
@@ -78,13 +77,7 @@ def choices_of(change: Change) -> DraftChoices:
             all_seconds=_rows(
                 StepTiming.objects.filter(account__in=_accounts(change)), state="state", seconds="seconds"
             ),
-            all_left_out=_rows(
-                left.annotate(n=Count("pk")),
-                reason="reason",
-                code="code",
-                machines="n",
-                first=Coalesce(Min(NullIf("instance__name", Value(""))), Min("instance__instance_id"), Min("named")),
-            ),
+            all_left_out=_rows(left, reason="reason", code="code", machines="machines", first="first"),
             all_returned=_rows(_returned(change), who="reviewer__username", revision="revision", reason="reason"),
         )
         .values(
@@ -110,9 +103,6 @@ def _read(row: Mapping[str, Any]) -> DraftChoices:
     for pair in row["all_key_pairs"]:
         if (pair["account"], pair["region"]) in wanted:
             pairs.setdefault(pair["name"], []).append(pair["region"])
-    left = [
-        LeftOutGroup(group["reason"], group["code"], group["machines"], group["first"]) for group in row["all_left_out"]
-    ]
     seconds = dict(USUAL)
     for timing in sorted(row["all_seconds"], key=lambda timing: timing["seconds"]):
         seconds[timing["state"]] = timing["seconds"]  # where accounts differ, the slowest counts
@@ -127,7 +117,7 @@ def _read(row: Mapping[str, Any]) -> DraftChoices:
         calendars=[(calendar["pk"], calendar["name"]) for calendar in row["all_calendars"]],
         webhooks=[(webhook["pk"], webhook["name"]) for webhook in row["all_webhooks"]],
         seconds=seconds,
-        left_out=sorted(left, key=lambda group: (-group.machines, group.reason)),
+        left_out=[LeftOutGroup(**group) for group in row["all_left_out"]],
         returned=[Returned(review["who"], review["revision"], review["reason"]) for review in row["all_returned"]],
     )
 
