@@ -19,7 +19,7 @@ from pathlib import Path
 from fleet.management.install.packages import forget, install
 from fleet.management.install.requirements import RUNTIME, TESTS, digest, missing, wanted
 
-TESTING = ("test", "torture")  # the commands that need what is in requirements-test.txt
+TESTING = ("test", "torture", "screenshots")  # the commands that need what is in requirements-test.txt
 UNFINISHED = "unfinished"  # in `.venv`: while it is made
 # In the environment across one exec, so that a strange `.venv` cannot make us run in circles.
 SWITCHED = "FLEET_SWITCHED"
