@@ -13,7 +13,7 @@ from django.conf import settings
 
 from fleet.cloud.transport import CALL_TIMEOUT, REPLACE_TIMEOUT
 from fleet.engine.batch import LEASE_SECONDS
-from fleet.engine.graph import BY_PERSONS, FINAL, GRAPH, check
+from fleet.engine.graph import GRAPH, check
 from fleet.engine.results import State
 from fleet.management.install.requirements import RUNTIME, TESTS
 from fleet.worker import TICK_SECONDS
@@ -79,12 +79,6 @@ def test_every_state_is_reached_and_left() -> None:
     del broken[State.VERIFYING]
     with pytest.raises(ValueError, match="Each state"):
         check(broken)
-
-
-def test_the_readme_draws_the_states_that_there_are() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for state in [*GRAPH, *BY_PERSONS, *FINAL]:
-        assert state.value in readme
 
 
 def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
