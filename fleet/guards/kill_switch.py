@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fleet.models import Change, KillSwitch
+from fleet.models import KillSwitch
 
 
 def presses() -> list[KillSwitch]:
@@ -15,12 +15,6 @@ def presses() -> list[KillSwitch]:
 def pressed(account_id: int, region: str) -> str:
     """Return the sentence that says who stopped this account and region, or nothing where nobody did."""
     return pressed_over([(account_id, region)])
-
-
-def pressed_for(change: Change) -> str:
-    """Return the sentence that says who stopped any of the places that a change has machines in, or nothing."""
-    places = change.targets.order_by().values_list("instance__account_id", "instance__region").distinct()
-    return pressed_over(places)
 
 
 def pressed_over(places: Iterable[tuple[int, str]]) -> str:

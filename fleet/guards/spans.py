@@ -107,12 +107,6 @@ def next_opening(times: Times, at: datetime) -> datetime | None:
     return at if state_at(times, at) else next_change(times, at)
 
 
-def next_closing(times: Times, at: datetime) -> datetime | None:
-    """Return the moment at which it closes, after its next opening; None where it never closes (or never opens)."""
-    opening = next_opening(times, at)
-    return next_change(times, opening) if opening else None
-
-
 def last_closing(times: Times, at: datetime) -> datetime | None:
     """Return when it closes for good, or None where it is open again and again, or for ever."""
     if times.open_by_default or any(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.changes.review import deciding
-from fleet.changes.review.requirements import Requirement, requirements
+from fleet.changes.review.requirements import Requirement, assess
 from fleet.changes.running import scheduling
 from fleet.guards.window import may_begin, may_start, window_of
 from fleet.lib.refused import Refused
@@ -34,7 +34,7 @@ def calendar(
 
 
 def listed(here: World, change: Change) -> dict[str, Requirement]:
-    return {each.code: each for each in requirements(change, here.reviewer, here.now)}
+    return {each.code: each for each in assess(change, here.reviewer, here.now).requirements}
 
 
 def state(change: Change) -> str:

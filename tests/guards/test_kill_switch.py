@@ -4,7 +4,7 @@ import pytest
 
 from fleet.administration.kill_switch import lift
 from fleet.administration.kill_switch import press as press_switch
-from fleet.changes.review.requirements import requirements
+from fleet.changes.review.requirements import assess
 from fleet.guards import approvals, gates, kill_switch
 from fleet.guards.window import may_begin
 from fleet.lib.refused import Refused
@@ -56,8 +56,8 @@ def test_a_press_stops_start_begin_and_call_in_its_scope(here: World, scope: dic
     row = Replacement.objects.select_related("instance", "target", "account")[0]
     leaves = approvals.approved_leaves(running, here.now)
     assert gates.closed(row, running, row.account, leaves, here.now) == said
-    assert kill_switch.pressed_for(running) == said
-    found = {each.code: each for each in requirements(waiting, here.second, here.now)}["kill"]
+    assert kill_switch.pressed(row.account_id, row.region) == said
+    found = {each.code: each for each in assess(waiting, here.second, here.now).requirements}["kill"]
     assert (found.ok, found.kind, found.words) == (False, "note", said)
 
     admin = people.person("admin", Role.ADMIN)

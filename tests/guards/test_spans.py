@@ -12,7 +12,6 @@ from fleet.guards.spans import (
     joined,
     last_closing,
     next_change,
-    next_closing,
     next_opening,
     occurrences,
     state_at,
@@ -48,7 +47,7 @@ def test_a_window_opens_and_closes_on_the_wall_on_both_sides_of_a_change_of_cloc
     assert not state_at(night, at("2026-03-28T01:00"))
     # The night of the change loses no hour before 02:00; the next one opens an hour earlier in UTC.
     assert next_opening(night, at("2026-03-29T12:00")) == at("2026-03-29T20:00")
-    assert next_closing(night, at("2026-03-29T12:00")) == at("2026-03-30T00:00")
+    assert next_change(night, at("2026-03-29T20:00")) == at("2026-03-30T00:00")
 
 
 def test_an_hour_that_a_night_skips_begins_where_the_clocks_go_on() -> None:
@@ -75,7 +74,7 @@ def test_freezes_and_windows_that_never_end() -> None:
     assert last_closing(never, at("2026-06-01T13:00")) == at("2026-06-01T13:00")
     always = Times(True, ZoneInfo("UTC"))
     assert next_opening(always, at("2026-06-01T13:00")) == at("2026-06-01T13:00")
-    assert next_closing(always, at("2026-06-01T13:00")) is None
+    assert next_change(always, at("2026-06-01T13:00")) is None
     assert last_closing(always, at("2026-06-01T13:00")) is None
     weekly = Repeated(at("2026-06-01T10:00"), at("2026-06-01T12:00"), "weekly", at("2026-06-20T00:00"))
     assert last_closing(Times(False, ZoneInfo("UTC"), (weekly,)), at("2026-06-02T00:00")) == at("2026-06-15T12:00")
@@ -87,7 +86,7 @@ def test_windows_that_touch_are_one() -> None:
         Repeated(at("2026-06-01T10:00"), at("2026-06-01T12:00")),
         Repeated(at("2026-06-01T12:00"), at("2026-06-01T13:00")),
     )
-    assert next_closing(Times(False, ZoneInfo("UTC"), spans), at("2026-06-01T11:00")) == at("2026-06-01T13:00")
+    assert next_change(Times(False, ZoneInfo("UTC"), spans), at("2026-06-01T11:00")) == at("2026-06-01T13:00")
 
 
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(

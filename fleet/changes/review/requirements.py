@@ -71,11 +71,6 @@ def assess(change: Change, user: User, now: datetime, *, what: Grouped | None = 
     return Assessed(acts, found, [*decisions], [*approvals], window, relation.seen)
 
 
-def requirements(change: Change, user: User, now: datetime, *, what: Grouped | None = None) -> list[Requirement]:
-    """Return the conditions of an approval by `user`, in the order in which they are asked for."""
-    return assess(change, user, now, what=what).requirements
-
-
 def may_approve(found: Sequence[Requirement]) -> bool:
     return all(each.ok for each in found if each.kind == "must")
 

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.changes.drafting import drafts
 from fleet.changes.review import deciding
-from fleet.changes.review.requirements import assess, may_approve, requirements
+from fleet.changes.review.requirements import assess, may_approve
 from fleet.guards import approvals
 from fleet.lib.refused import Refused
 from fleet.models import Approval, Change, ChangeState, Contributor, Grant, QuorumRule, Role, User
@@ -42,7 +42,7 @@ def test_the_author_is_refused_with_any_role(here: World) -> None:
         "forbidden",
         "You had a hand in this change; somebody who had none approves it.",
     )
-    listed = {each.code: each for each in requirements(change, here.author, here.now)}
+    listed = {each.code: each for each in assess(change, here.author, here.now).requirements}
     assert not listed["hand"].ok
     assert listed["hand"].words.startswith("You wrote this change")
     assert not Approval.objects.exists()
@@ -155,7 +155,7 @@ def test_the_list_and_the_server_agree_for_each_person(here: World) -> None:
     forms.mark_all(here, change, here.second)
     forms.approve(here, change)
     for person, may in ((here.author, False), (viewer, False), (here.reviewer, False), (here.second, True)):
-        found = requirements(change, person, here.now)
+        found = assess(change, person, here.now).requirements
         assert may_approve(found) == may
         if may:
             forms.approve(here, change, person)
