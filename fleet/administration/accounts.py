@@ -1,4 +1,4 @@
-"""Cloud accounts in administrators' hands. An account begins in observe, and two people make it execute.
+"""What administrators do to cloud accounts. An account begins in observe, and two people make it execute.
 
 What can destroy disks (execution, and the guard that only machines with the tag `fleet-os=allowed` are changed) needs one
 administrator who asks and another one who agrees. To make it safer one is enough.
@@ -13,7 +13,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django_q.tasks import async_task
 
-from fleet.administration.authority import may_rule, require_ruler
+from fleet.administration.authority import require_administrator
 from fleet.audit.trail import record
 from fleet.inventory.credentials import seal_credential
 from fleet.lib.refused import Refused
@@ -29,7 +29,10 @@ KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class AccountInput:
-    """An account as it was asked for. `endpoint` is host:port, empty for the public one."""
+    """An account as an administrator typed it.
+
+    `endpoint` is host:port, empty for the public one; `replace_quota` counts calls of ReplaceSystemDisk a minute.
+    """
 
     name: str
     edition: str
@@ -39,10 +42,10 @@ class AccountInput:
 
 
 @transaction.atomic
-def add_account(*, actor: User, wish: AccountInput, access_key_id: str, access_key_secret: Secret) -> Account:
+def add_account(*, actor: User, given: AccountInput, access_key_id: str, access_key_secret: Secret) -> Account:
     """Add an account in observe; its access key is sealed at once. The mirror reads it with the worker's next tick."""
-    require_ruler(actor, WHAT, None)
-    values = _checked(wish)
+    require_administrator(actor, WHAT, None)
+    values = _checked(given)
     credential = _sealed(access_key_id, access_key_secret)
     account = Account(**values, credential=credential)
     _save(account)
@@ -58,12 +61,12 @@ def add_account(*, actor: User, wish: AccountInput, access_key_id: str, access_k
 
 
 @transaction.atomic
-def change_account(*, actor: User, account_id: int, wish: AccountInput) -> Account:
-    """Change what is known of an account. Another endpoint or edition switches execution off: it is another place then."""
+def change_account(*, actor: User, account_id: int, given: AccountInput) -> Account:
+    """Change an account's settings. Another endpoint or edition switches execution off: it may lead to other machines."""
     account = _locked(account_id)
-    require_ruler(actor, WHAT, account.pk)
-    before = {name: getattr(account, name) for name in _checked(wish)}
-    values = _checked(wish)
+    require_administrator(actor, WHAT, account.pk)
+    before = {name: getattr(account, name) for name in _checked(given)}
+    values = _checked(given)
     moved = {name: [before[name], value] for name, value in values.items() if before[name] != value}
     for name, value in values.items():
         setattr(account, name, value)
@@ -87,10 +90,10 @@ def replace_credential(
 ) -> Account:
     """Seal another access key for an account, and destroy the old one.
 
-    The new key may lead to another account, which must not inherit a yes: execution is switched off.
+    The new key may lead to another account, for which nobody agreed to execution: it is switched off.
     """
     account = _locked(account_id)
-    require_ruler(actor, WHAT, account.pk)
+    require_administrator(actor, WHAT, account.pk)
     old = account.credential
     account.credential = _sealed(access_key_id, access_key_secret)
     stopped = _switch_off(account)
@@ -116,7 +119,7 @@ def replace_credential(
 def ask_execution(*, actor: User, account_id: int, now: datetime) -> Account:
     """Ask that changes may be carried out in this account. It counts when another administrator agreed."""
     account = _locked(account_id)
-    require_ruler(actor, "Switching execution on", account.pk)
+    require_administrator(actor, "Switching execution on", account.pk)
     if account.executes:
         raise Refused("Execution is on already.", kind="moved")
     if account.execution_asked_by_id:
@@ -132,9 +135,9 @@ def ask_execution(*, actor: User, account_id: int, now: datetime) -> Account:
 
 @transaction.atomic
 def switch_execution_on(*, actor: User, account_id: int, now: datetime) -> Account:
-    """Let changes be carried out in this account, as somebody else has asked."""
+    """Let changes be carried out in this account, as another administrator has asked."""
     account = _locked(account_id)
-    require_ruler(actor, "Switching execution on", account.pk)
+    require_administrator(actor, "Switching execution on", account.pk)
     if account.executes:
         raise Refused("Execution is on already.", kind="moved")
     if account.execution_asked_by_id is None:
@@ -155,9 +158,9 @@ def switch_execution_on(*, actor: User, account_id: int, now: datetime) -> Accou
 
 @transaction.atomic
 def switch_execution_off(*, actor: User, account_id: int) -> Account:
-    """Put the account into observe, or take back the wish to leave it: one administrator is enough."""
+    """Put the account into observe, or take back the request to leave it: one administrator is enough."""
     account = _locked(account_id)
-    require_ruler(actor, "Switching execution off", account.pk)
+    require_administrator(actor, "Switching execution off", account.pk)
     if not account.executes and account.execution_asked_by_id is None:
         raise Refused("The account is in observe already.", kind="moved")
     was_on = _switch_off(account)
@@ -174,9 +177,9 @@ def switch_execution_off(*, actor: User, account_id: int) -> Account:
 
 @transaction.atomic
 def ask_lifting(*, actor: User, account_id: int) -> Account:
-    """Ask that machines without the tag may be changed too. The wish is the event on the trail; it counts for the other."""
+    """Ask that machines without the tag may be changed too. The event on the trail is the request; another one agrees."""
     account = _locked(account_id)
-    require_ruler(actor, "Lifting the guard", account.pk)
+    require_administrator(actor, "Lifting the guard", account.pk)
     if account.guard_lifted:
         raise Refused("The guard is lifted already.", kind="moved")
     if lifting_asked(account) is not None:
@@ -187,9 +190,9 @@ def ask_lifting(*, actor: User, account_id: int) -> Account:
 
 @transaction.atomic
 def lift_guard(*, actor: User, account_id: int) -> Account:
-    """Let machines without the tag be changed too, as somebody else has asked."""
+    """Let machines without the tag be changed too, as another administrator has asked."""
     account = _locked(account_id)
-    require_ruler(actor, "Lifting the guard", account.pk)
+    require_administrator(actor, "Lifting the guard", account.pk)
     asked = lifting_asked(account)
     if account.guard_lifted or asked is None:
         raise Refused("Nobody asks for it just now. Look at the present state.", kind="moved")
@@ -209,9 +212,9 @@ def lift_guard(*, actor: User, account_id: int) -> Account:
 
 @transaction.atomic
 def set_guard(*, actor: User, account_id: int) -> Account:
-    """Let only machines with the tag be changed again, or take back the wish to lift the guard."""
+    """Let only machines with the tag be changed again, or take back the request to lift the guard."""
     account = _locked(account_id)
-    require_ruler(actor, "Setting the guard", account.pk)
+    require_administrator(actor, "Setting the guard", account.pk)
     if not account.guard_lifted and lifting_asked(account) is None:
         raise Refused("The guard holds already.", kind="moved")
     account.guard_lifted = False
@@ -221,15 +224,10 @@ def set_guard(*, actor: User, account_id: int) -> Account:
 
 
 def lifting_asked(account: Account) -> AuditEvent | None:
-    """Return the event of a wish to lift the guard that nobody has answered yet (one query)."""
+    """Return the event of the open request to lift the guard, None where there is none (one query)."""
     of_guard = ("account.guard_asked", "account.guard_lifted", "account.guard_set")
     last = AuditEvent.objects.filter(account_id=account.pk, action__in=of_guard).order_by("-number").first()
     return last if last is not None and last.action == "account.guard_asked" else None
-
-
-def may_keep(user: User, account: Account | None = None) -> bool:
-    """Say whether `user` keeps this account, or for None may add one."""
-    return may_rule(user, account.pk if account else None)
 
 
 def _read_soon() -> None:
@@ -244,9 +242,9 @@ def _switch_off(account: Account) -> bool:
     return was_on
 
 
-def _checked(wish: AccountInput) -> dict[str, Any]:
-    name, endpoint = wish.name.strip(), wish.endpoint.strip()
-    regions = list(dict.fromkeys(region.strip() for region in wish.regions if region.strip()))
+def _checked(given: AccountInput) -> dict[str, Any]:
+    name, endpoint = given.name.strip(), given.endpoint.strip()
+    regions = list(dict.fromkeys(region.strip() for region in given.regions if region.strip()))
     if not name:
         raise Refused("The account has no name. Enter one.", field="name")
     if not regions:
@@ -257,10 +255,10 @@ def _checked(wish: AccountInput) -> dict[str, Any]:
         raise Refused("Write the endpoint as host:port, without https:// and without a path.", field="endpoint")
     return {
         "name": name,
-        "edition": wish.edition,
+        "edition": given.edition,
         "regions": regions,
         "endpoint": endpoint,
-        "replace_quota": wish.replace_quota,
+        "replace_quota": given.replace_quota,
     }
 
 

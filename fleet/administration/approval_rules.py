@@ -1,22 +1,22 @@
-"""The rules of how many must agree, in an administrator's hands: each change of them on the trail."""
+"""What administrators do to the rules of how many must approve: each change of them is on the trail."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from fleet.administration.authority import account_of, require_ruler
-from fleet.audit.trail import record
+from fleet.administration.authority import account_of, require_administrator
+from fleet.audit.trail import differences, record
 from fleet.lib.refused import Refused
 from fleet.models import QuorumRule, User
 
-RULING = "Changing the rules of approval"
+WHAT = "Changing the rules of approval"
 MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RuleInput:
-    """A rule as it was asked for; it holds where every condition that is set fits a change."""
+    """A rule as an administrator typed it; it applies to a change that every condition set here fits."""
 
     name: str
     approvals: int
@@ -29,17 +29,17 @@ class RuleInput:
 
 
 @transaction.atomic
-def save_rule(*, actor: User, rule_id: int | None, wish: RuleInput) -> QuorumRule:
-    """Add a rule (None), or change one. It holds for what is checked from now on; what is in review keeps its number."""
-    kept = _rule(rule_id) if rule_id is not None else None
-    require_ruler(actor, RULING, wish.account_id, *([kept.account_id] if kept else []))
-    if not wish.name.strip():
+def save_rule(*, actor: User, rule_id: int | None, given: RuleInput) -> QuorumRule:
+    """Add a rule (None), or change one. It applies to changes checked from now on; those in review keep their number."""
+    existing = _rule(rule_id) if rule_id is not None else None
+    require_administrator(actor, WHAT, given.account_id, *([existing.account_id] if existing else []))
+    if not given.name.strip():
         raise Refused("The rule has no name. Enter one: reviewers read it as the reason.", field="name")
-    if not 1 <= wish.approvals <= MOST:
+    if not 1 <= given.approvals <= MOST:
         raise Refused(f"A rule asks for 1 to {MOST} approvals. Enter such a number.", field="approvals")
-    rule = kept or QuorumRule()
-    before = _told(rule) if kept else {}
-    values = asdict(wish)
+    rule = existing or QuorumRule()
+    before = _as_recorded(rule) if existing else {}
+    values = asdict(given)
     rule.account = account_of(values.pop("account_id"))
     for name, value in values.items():
         setattr(rule, name, value.strip() if isinstance(value, str) else value)
@@ -48,24 +48,24 @@ def save_rule(*, actor: User, rule_id: int | None, wish: RuleInput) -> QuorumRul
             rule.save()
     except IntegrityError:
         raise Refused(f"There is a rule {rule.name} already. Choose another name.", field="name") from None
-    told = _told(rule)
     record(
-        action="quorum_rule.changed" if kept else "quorum_rule.added",
+        action="quorum_rule.changed" if existing else "quorum_rule.added",
         actor=actor,
         subject=rule.name,
         account=rule.account,
-        data={name: [before[name], value] for name, value in told.items() if before[name] != value} if kept else told,
+        data=differences(before, _as_recorded(rule)),
     )
     return rule
 
 
 @transaction.atomic
 def remove_rule(*, actor: User, rule_id: int) -> None:
+    """Remove a rule; changes that are in review keep the number of approvals that they need."""
     rule = _rule(rule_id)
-    require_ruler(actor, RULING, rule.account_id)
-    told = _told(rule)
+    require_administrator(actor, WHAT, rule.account_id)
+    removed = _as_recorded(rule)
     rule.delete()
-    record(action="quorum_rule.removed", actor=actor, subject=rule.name, account=rule.account, data=told)
+    record(action="quorum_rule.removed", actor=actor, subject=rule.name, account=rule.account, data=removed)
 
 
 def conditions(rule: QuorumRule) -> list[str]:
@@ -91,7 +91,7 @@ def _rule(pk: int) -> QuorumRule:
     return found
 
 
-def _told(rule: QuorumRule) -> dict[str, Any]:
+def _as_recorded(rule: QuorumRule) -> dict[str, Any]:
     return {
         "name": rule.name,
         "approvals": rule.approvals,

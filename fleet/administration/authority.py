@@ -1,24 +1,24 @@
-"""Who may set the rules that hold for everybody, and the words for where a rule holds."""
+"""Who administers what, and the words for where a rule holds."""
 
 from fleet.lib.refused import Refused
 from fleet.models import Account, Grant, Role, User
 
 
-def may_rule(user: User, account_id: int | None = None) -> bool:
-    """Say whether `user` sets rules: an administrator of that account, or of all of them for None (one query)."""
+def administers(user: User, account_id: int | None = None) -> bool:
+    """Say whether `user` is an administrator of that account, or of all accounts for None (one query)."""
     return Grant.objects.filter(user=user, role=Role.ADMIN).covering((account_id, "")).exists()
 
 
-def require_ruler(user: User, what: str, *account_ids: int | None) -> None:
-    """Raise Refused unless `user` sets rules for all of these accounts."""
+def require_administrator(user: User, what: str, *account_ids: int | None) -> None:
+    """Raise Refused unless `user` is an administrator of each of these accounts; `what` is what needs that, as a subject."""
     for account_id in account_ids:
-        if not may_rule(user, account_id):
+        if not administers(user, account_id):
             where = "all accounts" if account_id is None else "that account"
             raise Refused(f"{what} needs the role administrator for {where}. Ask one.", kind="forbidden")
 
 
 def account_of(pk: int | None) -> Account | None:
-    """Return the account that was chosen, None for all; Refused where it is gone."""
+    """Return the account that was chosen, None for all; Refused where it does not exist any more."""
     if pk is None:
         return None
     found = Account.objects.filter(pk=pk).first()

@@ -1,10 +1,10 @@
-"""The kill switch in people's hands: anyone who works with changes may press it, administrators lift it."""
+"""What people do to the kill switch: anyone who works with changes may press it, and administrators lift it."""
 
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from fleet.administration.authority import may_rule
+from fleet.administration.authority import administers
 from fleet.audit.trail import record
 from fleet.guards.kill_switch import scope_words
 from fleet.lib.refused import Refused
@@ -14,13 +14,13 @@ PRESSERS = (Role.OPERATOR, Role.APPROVER, Role.ADMIN)
 
 
 def may_press(user: User) -> bool:
-    """Say whether `user` may stop everything: a role anywhere is enough, since stopping harms nothing."""
+    """Say whether `user` may press it: a role anywhere is enough, since stopping harms nothing."""
     return Grant.objects.filter(user=user, role__in=PRESSERS).exists()
 
 
 def may_lift(user: User, press: KillSwitch) -> bool:
-    """Say whether `user` may let things go on: an administrator of all that the press covers."""
-    return may_rule(user, press.account_id)
+    """Say whether `user` may lift it: only an administrator of everything that this press stops."""
+    return administers(user, press.account_id)
 
 
 def press(*, actor: User, account_id: int | None, region: str, reason: str, now: datetime) -> KillSwitch:
@@ -55,8 +55,8 @@ def press(*, actor: User, account_id: int | None, region: str, reason: str, now:
 
 @transaction.atomic
 def lift(*, actor: User, press_id: int, reason: str, now: datetime) -> KillSwitch:
-    """Let things go on where a press stopped them."""
-    # The row is locked, so that of two who lift it one is told.
+    """Lift one press of it. What others pressed still holds."""
+    # The row is locked, so that the second of two who lift it at once is refused.
     found = KillSwitch.objects.select_for_update(of=("self",)).select_related("account").filter(pk=press_id).first()
     if found is None or found.lifted_at:
         raise Refused("The kill switch is off there already.", kind="moved")

@@ -69,6 +69,13 @@ def record_all(events: Iterable[AuditEvent]) -> None:
     AuditEvent.objects.bulk_create(list(events))
 
 
+def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what an act changed, each as a pair of before and after; of something new (`before` empty) all of it."""
+    if not before:
+        return after
+    return {name: [before[name], value] for name, value in after.items() if before[name] != value}
+
+
 def _key(row: Change | Instance | Account | int | None) -> int | None:
     """Return the primary key of a row, or the key itself."""
     return row if row is None or isinstance(row, int) else row.pk

@@ -1,8 +1,8 @@
-"""News of changes for the world outside: who is told of what, and the messages that wait to be sent.
+"""News of changes for people and webhooks: who gets which message, and the messages that wait to be sent.
 
-The audit trail is the outbox. A pass over its events since the last one makes a row for each receiver, in the transaction
-that moves the cursor: nothing that happened is lost, and nothing is told twice, whatever is killed. A message holds words and a
-link; nothing can be decided by answering it.
+The audit trail is the outbox. Each pass over the events since the last one makes a row for each receiver, in the transaction
+that moves the cursor: no event is lost and none is announced twice, whichever process is killed. A message holds words and a
+link; an answer to it decides nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,23 +18,26 @@ from django.urls import reverse
 from fleet.guards.roles import roles_of_grants, scopes_of
 from fleet.models import AuditEvent, Change, Contributor, Delivery, Grant, Heartbeat, Role, User, Webhook
 
-CURSOR = "notices"  # the heartbeat whose note is the number of the last event that was looked at
-NOT_OLDER = timedelta(hours=1)  # where news were never sent before, those of the past stay in the past
+CURSOR = "notices"  # the heartbeat whose note is the number of the last event that was announced
+NOT_OLDER = timedelta(hours=1)  # the first pass ever does not announce what is older
 MOST_EVENTS = 1000
 KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One kind of news: its name in messages, its words ({n} machines), and who reads it by e-mail."""
+    """One kind of news: its name in messages, its words ({n} stands for the machines), and who gets it by e-mail.
+
+    `together`: where many events of it are about one change, they are one message.
+    """
 
     event: str
     words: str
     readers: str  # approvers, author or nobody
-    together: bool = False  # many of one change are one message
+    together: bool = False
 
 
-# By the act on the audit trail.
+# By the action on the audit trail.
 NEWS: dict[str, News] = {
     "change.checked": News("change.in_review", "waits for a review", "approvers"),
     "change.check_failed": News("change.check_failed", "did not pass its check and is a draft again", "author"),
@@ -58,7 +61,7 @@ EVENTS = sorted({news.event for news in NEWS.values()})
 def announce(now: datetime) -> int:
     """Make the messages for what happened since the last pass; return how many events were looked at.
 
-    0 where nothing happened, or where another worker is at it.
+    0 where nothing happened, or where another worker is doing it.
     """
     Heartbeat.objects.get_or_create(name=CURSOR, defaults={"at": now, "note": str(_first(now))})
     cursor = Heartbeat.objects.select_for_update(skip_locked=True).filter(name=CURSOR).first()
@@ -78,13 +81,13 @@ def announce(now: datetime) -> int:
 
 
 def forget(now: datetime) -> None:
-    """Drop messages that arrived long ago; what was given up stays as long."""
+    """Delete messages that arrived, or were given up, more than 30 days ago."""
     old = now - KEPT
     Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old)).delete()
 
 
 def test_message(webhook: Webhook, *, now: datetime) -> Delivery:
-    """Queue a message that says nothing but that messages arrive, in the transaction that is open."""
+    """Queue a message that says only that messages arrive, in the transaction that is open."""
     payload = _payload("test", now, {"words": "This is a test: messages arrive here.", "link": link(None)})
     return Delivery.objects.create(webhook=webhook, event="test", payload=payload, created_at=now, due_at=now)
 
@@ -98,11 +101,11 @@ def link(change: Change | None) -> str:
 def approvers_of(change: Change) -> list[User]:
     """Return the active people who may approve every machine of the change and had no hand in it (three queries)."""
     scopes = scopes_of(change)
-    hands = set(Contributor.objects.filter(change=change).values_list("user", flat=True)) | {change.author_id}
-    held: dict[User, list[Grant]] = {}
+    contributors = set(Contributor.objects.filter(change=change).values_list("user", flat=True)) | {change.author_id}
+    by_user: dict[User, list[Grant]] = {}
     for grant in Grant.objects.filter(role=Role.APPROVER, user__is_active=True).select_related("user"):
-        held.setdefault(grant.user, []).append(grant)
-    return [user for user, grants in held.items() if user.pk not in hands and roles_of_grants(grants, scopes)]
+        by_user.setdefault(grant.user, []).append(grant)
+    return [user for user, grants in by_user.items() if user.pk not in contributors and roles_of_grants(grants, scopes)]
 
 
 def _first(now: datetime) -> int:
@@ -111,7 +114,7 @@ def _first(now: datetime) -> int:
 
 
 def _folded(events: Iterable[AuditEvent]) -> Iterator[tuple[AuditEvent, int]]:
-    """Yield each event with how many it stands for: where many machines of a change are held, it is said once."""
+    """Yield each event with how many it stands for: many held machines of one change are one message."""
     together: dict[tuple[str, int | None], list[AuditEvent]] = {}
     for event in events:
         if NEWS[event.action].together:
@@ -126,7 +129,7 @@ def _messages(events: Iterable[tuple[AuditEvent, int]], now: datetime) -> Iterat
     webhooks = list(Webhook.objects.filter(purpose=Webhook.Purpose.NEWS, active=True))
     for event, number in events:
         news = NEWS[event.action]
-        payload = _payload(news.event, event.at, _told(event, news, number))
+        payload = _payload(news.event, event.at, _data(event, news, number))
         common: dict[str, Any] = {
             "event": news.event,
             "change_id": event.change_id,
@@ -141,16 +144,16 @@ def _messages(events: Iterable[tuple[AuditEvent, int]], now: datetime) -> Iterat
             yield Delivery(person=person, **common)
 
 
-def _told(event: AuditEvent, news: News, number: int) -> dict[str, Any]:
-    """Return what a message says: no reasons and no comments, which may hold what is not for others."""
+def _data(event: AuditEvent, news: News, number: int) -> dict[str, Any]:
+    """Return what a message says. Reasons and comments stay out of it, since they may hold what is not for others."""
     words = news.words.format(n=f"{number:,} {'machine' if number == 1 else 'machines'}")
-    told: dict[str, Any] = {"by": event.actor_name, "event": event.number, "link": link(event.change)}
+    message: dict[str, Any] = {"by": event.actor_name, "event": event.number, "link": link(event.change)}
     if event.change is None:
-        return told | {"words": f"{words}: {event.subject}"}
+        return message | {"words": f"{words}: {event.subject}"}
     given = event.data.get("approvals")
     if event.action == "change.approved" and given and given[0] < given[1]:
         words += f", {given[0]} of {given[1]}"
-    return told | {"words": f"{event.change} {words}", "change": event.change_id, "title": event.change.title}
+    return message | {"words": f"{event.change} {words}", "change": event.change_id, "title": event.change.title}
 
 
 def _payload(event: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _payload(event: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _readers(event: AuditEvent, news: News) -> list[User]:
-    """Return who reads it by e-mail: nobody their own acts, nobody who switched it off or has no address."""
+    """Return who gets it by e-mail: not whoever did it, nor who switched e-mail off or has no address."""
     if not settings.MAIL_ON or event.change is None or news.readers == "nobody":
         return []
     found = approvers_of(event.change) if news.readers == "approvers" else [event.change.author]

@@ -1,4 +1,4 @@
-"""Sending the messages that wait: each tried again and again, more and more rarely, until it arrives or is given up."""
+"""Sending the messages that wait: each is tried again, after longer and longer waits, until it arrives or is given up."""
 
 import json
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from fleet.models import Delivery, Webhook
 from fleet.vault.webhook_keys import secret_of
 
 OFF = "The webhook is switched off."
-TIMEOUT = 10.0  # seconds for the whole talk with a receiver
+TIMEOUT = 10.0  # seconds for the whole exchange with a receiver
 LEASE = timedelta(seconds=60)
-# The wait after each attempt in vain, in seconds: 5 s to a day, about two days and a half together.
+# The wait after each failed attempt, in seconds: from 5 s to a day, two and a half days in all.
 BACKOFF = (5, 30, 120, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 57_600, 86_400)
 
 
@@ -35,7 +35,7 @@ def send_due(clock: Clock, *, stop: Callable[[], bool] = lambda: False) -> int:
 
 @transaction.atomic
 def _claim(now: datetime) -> Delivery | None:
-    """Take one message that is due. The attempt is counted before it is made: a killed worker's counts too."""
+    """Take one message that is due. The attempt is counted before it is made, so that one of a killed worker counts too."""
     due = Delivery.objects.select_for_update(of=("self",), skip_locked=True).filter(due_at__lte=now)
     row = due.select_related("webhook__secret", "person").order_by("due_at", "pk").first()
     if row is not None:
@@ -47,21 +47,21 @@ def _claim(now: datetime) -> Delivery | None:
 
 
 def _close(row: Delivery, note: str, now: datetime) -> None:
-    """Write how the attempt went, unless somebody overtook us. An empty note is an arrival."""
-    moved: dict[str, object] = {"note": note[:300], "due_at": None}
+    """Write how the attempt went, unless another worker took the message meanwhile. An empty note means that it arrived."""
+    columns: dict[str, object] = {"note": note[:300], "due_at": None}
     if not note:
-        moved["delivered_at"] = now
+        columns["delivered_at"] = now
     elif row.attempts > len(BACKOFF) or note == OFF:
-        moved["given_up_at"] = now
+        columns["given_up_at"] = now
     else:
-        moved["due_at"] = now + timedelta(seconds=BACKOFF[row.attempts - 1])
-    Delivery.objects.filter(pk=row.pk, lease=row.lease).update(**moved)
+        columns["due_at"] = now + timedelta(seconds=BACKOFF[row.attempts - 1])
+    Delivery.objects.filter(pk=row.pk, lease=row.lease).update(**columns)
 
 
 def _post(row: Delivery, now: datetime) -> str:
     """Post a message, signed as Standard Webhooks says; return why it did not arrive, or nothing.
 
-    The id stays the same through all attempts, so that a receiver knows a message that comes twice.
+    The id stays the same for all attempts, so that a receiver recognises a message that arrives twice.
     """
     webhook: Webhook = row.webhook  # type: ignore[assignment]
     if not webhook.active:
@@ -80,10 +80,12 @@ def _post(row: Delivery, now: datetime) -> str:
 
 def _mail(row: Delivery) -> str:
     """Send an e-mail; return why it was not taken, or nothing."""
-    told = row.payload["data"]
-    text = f"{told['words']}.\n\n{told['link']}\n\nDecide on the page: an answer to this message decides nothing.\n"
+    message = row.payload["data"]
+    text = (
+        f"{message['words']}.\n\n{message['link']}\n\nDecide on the page: an answer to this message decides nothing.\n"
+    )
     # A title with a line break would be a header of its own: Django refuses that, so it never gets there.
-    subject = " ".join(str(told["words"]).split())
+    subject = " ".join(str(message["words"]).split())
     try:
         EmailMessage(subject=subject, body=text, to=[row.person.email]).send()  # type: ignore[union-attr]
     except (SMTPException, OSError) as error:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fleet.administration import approval_rules, calendars, kill_switch, webhooks
-from fleet.administration.calendars import CalendarInput, EntryWish
+from fleet.administration.calendars import CalendarInput, EntryInput
 from fleet.changes.review.groups import grouped
 from fleet.lib.clock import DatabaseClock
 from fleet.management.benches.review import in_review
@@ -93,12 +93,12 @@ def rules(world: World, thousand: Change) -> Iterator[str]:
     """Rules of every kind, and the kill switch on in a region without machines of these tests; the path of a calendar."""
     admin = fleets.person("admin")
     night = CalendarInput("Nights", False, False, None, "", "", "Asia/Shanghai")
-    calendar = calendars.save_calendar(actor=admin, calendar_id=None, wish=night)
+    calendar = calendars.save_calendar(actor=admin, calendar_id=None, given=night)
     hours = [datetime(2026, 12, 1, hour, tzinfo=UTC) for hour in (14, 18)]
-    span = EntryWish("Every night", hours[0], hours[1], "daily", None)
-    calendars.save_entry(actor=admin, calendar_id=calendar.pk, entry_id=None, wish=span)
+    span = EntryInput("Every night", hours[0], hours[1], "daily", None)
+    calendars.save_entry(actor=admin, calendar_id=calendar.pk, entry_id=None, given=span)
     many = approval_rules.RuleInput("Many machines", 2, 100_000, None, "", False, False)
-    approval_rules.save_rule(actor=admin, rule_id=None, wish=many)
+    approval_rules.save_rule(actor=admin, rule_id=None, given=many)
     webhooks.add_webhook(actor=admin, name="chat", purpose="news", url="https://hooks.example.com/", events=[])
     now = DatabaseClock().now()
     kill_switch.press(actor=admin, account_id=None, region="cn-shanghai", reason="Stock is short", now=now)

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import accounts as acts
+from fleet.administration.authority import administers
 from fleet.lib.clock import DatabaseClock
 from fleet.lib.secret import Secret
 from fleet.models import Account
@@ -95,7 +96,7 @@ def accounts(request: Request) -> HttpResponse:
         answer = carry_out(
             request,
             "add an account",
-            lambda: acts.add_account(actor=request.user, wish=form.as_input(), **form.key()),
+            lambda: acts.add_account(actor=request.user, given=form.as_input(), **form.key()),
             "The account is added, in observe. Its machines are being read.",
             form=form,
             then=go_to(request, "accounts"),
@@ -110,7 +111,7 @@ def account(request: Request, pk: int) -> HttpResponse:
     """Show one account: what it may do, how fresh it is; POST changes what is known of it."""
     form, answer = AccountForm(request.POST or None, initial=_initial(_account_or_404(pk))), None
     if request.method == "POST" and form.is_valid():
-        change = partial(acts.change_account, wish=form.as_input())
+        change = partial(acts.change_account, given=form.as_input())
         answer = _carry_out(request, pk, "change an account", change, "Saved.", form)
     return answer or _page(request, pk, form=form)
 
@@ -165,7 +166,7 @@ def _page(request: Request, pk: int, *, form: AccountForm | None = None, key: Ke
         "account": found,
         "form": form,
         "key": key,
-        "keeper": acts.may_keep(request.user, found),
+        "keeper": administers(request.user, found.pk),
         "lifting": acts.lifting_asked(found),
         "regions": [
             (region, mirror, is_late(now, mirror.synced_at, mirror.instances) if mirror else True)

@@ -52,7 +52,7 @@ def rules(request: Request, pk: int | None = None) -> HttpResponse:
         answer = carry_out(
             request,
             "change a rule of approval",
-            lambda: acts.save_rule(actor=request.user, rule_id=pk, wish=form.as_input()),
+            lambda: acts.save_rule(actor=request.user, rule_id=pk, given=form.as_input()),
             "The rule holds for what is checked from now on.",
             form=form,
             then=go_to(request, "settings-quorum"),

@@ -92,11 +92,11 @@ class EntryForm(Form):
             field.widget = forms.DateTimeInput(format=MOMENT, attrs={"type": "datetime-local", **field.widget.attrs})
             field.error_messages["invalid"] = "This is no date with a time. Enter one such as 2026-11-30 22:00."
 
-    def as_input(self) -> acts.EntryWish:
+    def as_input(self) -> acts.EntryInput:
         typed = self.cleaned_data
         # Django has read them as UTC: what was typed are hours on the wall, and the use case gives them their zone.
         walls = {name: typed[name] and typed[name].replace(tzinfo=None) for name in ("starts_at", "ends_at", "until")}
-        return acts.EntryWish(title=typed["title"], repeats=typed["repeats"], **walls)
+        return acts.EntryInput(title=typed["title"], repeats=typed["repeats"], **walls)
 
 
 @require_http_methods(GET_OR_POST)
@@ -107,7 +107,7 @@ def calendars(request: Request) -> HttpResponse:
         answer = carry_out(
             request,
             "add a calendar",
-            lambda: acts.save_calendar(actor=request.user, calendar_id=None, wish=form.as_input()),
+            lambda: acts.save_calendar(actor=request.user, calendar_id=None, given=form.as_input()),
             "The calendar is added. Now give it entries.",
             form=form,
             then=go_to(request, "settings-calendars"),
@@ -129,7 +129,7 @@ def calendar(request: Request, pk: int) -> HttpResponse:
         answer = carry_out(
             request,
             "change a calendar",
-            lambda: acts.save_calendar(actor=request.user, calendar_id=pk, wish=form.as_input()),
+            lambda: acts.save_calendar(actor=request.user, calendar_id=pk, given=form.as_input()),
             "The calendar is changed.",
             form=form,
             then=go_to(request, "settings-calendar", pk),
@@ -165,7 +165,7 @@ def entry(request: Request, pk: int, entry: int | None = None) -> HttpResponse:
         answer = carry_out(
             request,
             "change a calendar",
-            lambda: acts.save_entry(actor=request.user, calendar_id=pk, entry_id=entry, wish=form.as_input()),
+            lambda: acts.save_entry(actor=request.user, calendar_id=pk, entry_id=entry, given=form.as_input()),
             "The calendar has the entry now.",
             form=form,
             then=go_to(request, "settings-calendar", pk),

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from fleet.administration.authority import may_rule
+from fleet.administration.authority import administers
 from fleet.lib.refused import Refused
 from fleet.models import Account
 from fleet.web.shared.forms import Form
@@ -31,7 +31,7 @@ def page(request: Request, template: str, context: dict[str, Any], *page_forms: 
     `ruler` tells the template whether this person may change what holds for everybody.
     """
     refused = next((form.refused for form in page_forms if form.refused), None)
-    context |= {"refused": refused, "ruler": may_rule(request.user)}
+    context |= {"refused": refused, "ruler": administers(request.user)}
     return render(request, template, context, status=status_of(*page_forms))
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from fleet.administration import people as acts
-from fleet.administration.authority import may_rule
+from fleet.administration.authority import administers
 from fleet.audit.trail import record
 from fleet.lib.refused import Refused
 from fleet.lib.secret import Secret
@@ -51,8 +51,8 @@ class GrantForm(Form):
         super().__init__(*args, **kwargs)
         offer_scope(self)
 
-    def as_input(self) -> acts.GrantWish:
-        return acts.GrantWish(self.cleaned_data["role"], chosen_account(self), self.cleaned_data["environment"])
+    def as_input(self) -> acts.GrantInput:
+        return acts.GrantInput(self.cleaned_data["role"], chosen_account(self), self.cleaned_data["environment"])
 
 
 class PersonForm(GrantForm):
@@ -103,7 +103,9 @@ def people(request: Request) -> HttpResponse:
         answer = carry_out(
             request,
             "add a person",
-            lambda: acts.add_person(actor=request.user, name=typed["name"], email=typed["email"], wish=form.as_input()),
+            lambda: acts.add_person(
+                actor=request.user, name=typed["name"], email=typed["email"], given=form.as_input()
+            ),
             "Added. Make a code for them to choose a password with.",
             form=form,
             then=lambda person: redirect_to(request, "person", person.pk),
@@ -124,7 +126,7 @@ def person(request: Request, pk: int) -> HttpResponse:
     found, answer = _person_or_404(pk), None
     form = GrantForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        do = partial(acts.grant, wish=form.as_input())
+        do = partial(acts.grant, given=form.as_input())
         said = f"Granted. It holds from {found}'s next click on."
         answer = _carry_out(request, found, "grant a role", do, said, form)
     return answer or _page(request, found, form)
@@ -196,7 +198,7 @@ def _page(request: Request, found: User, form: GrantForm, *, code: Secret | None
     grants = found.grants.select_related("account").order_by("role", "pk")
     context = {
         "person": found,
-        "grants": [(grant, acts.words_of(grant), may_rule(request.user, grant.account_id)) for grant in grants],
+        "grants": [(grant, acts.words_of(grant), administers(request.user, grant.account_id)) for grant in grants],
         "form": form,
         "own": found.pk == request.user.pk,
         "code": code.reveal() if code else "",
