@@ -31,6 +31,12 @@ def test_files_stay_under_300_lines() -> None:
     assert not [path for path in paths if len(path.read_text().splitlines()) > 300]
 
 
+def test_every_package_says_what_it_holds() -> None:
+    packages = [path for path in (ROOT / "fleet").rglob("__init__.py") if path.parent.name != "migrations"]
+    assert len(packages) > 30
+    assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
 def test_templates_hold_no_inline_style_or_script() -> None:
     inline = re.compile(r"\sstyle=|\son[a-z]+=|<style|<script>|javascript:|hx-on")
     paths = list((ROOT / "templates").rglob("*.html"))
