@@ -191,13 +191,16 @@ class Stuck(AssertionError):
 
 
 def drive(clock: Any, *, until: Callable[[], bool] = lambda: False, steps: int = 400) -> None:
-    """Do all work, moving the passed-in clock to whatever is due next, until nothing is due or `until` says so."""
+    """Do all work, moving the passed-in clock to whatever is due next, until nothing is due or `until` says so.
+
+    Changes are looked after by what settles their machines; all of them, as at the begin of a tick, only where nothing is due.
+    """
     for _ in range(steps):
         if until():
             return
-        loop.look_after_all_changes(clock)
         if loop.step(clock):
             continue
+        loop.look_after_all_changes(clock)
         wait = loop.next_due_in(clock)
         if wait is None:
             return
