@@ -23,6 +23,7 @@ from fleet.management.processes.guardian import Guardian
 from tests.support import databases, fleets
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator, emulator_process
+from tests.support.emulator_here import emulator_in_this_process
 
 LONG = ("slow", "browser", "process")  # marks, the longest first
 REPORTED = "reported"
@@ -122,16 +123,30 @@ def site(committed_db: CommittedDatabase) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="session")
 def emulator_server(guardian: Guardian, session_folder: Path) -> Iterator[Emulator]:
-    """The emulator's process, one for the session."""
+    """The emulator's process, one for the session: for tests of the wire, and of other processes."""
     with emulator_process(folder=session_folder, guardian=guardian) as server:
         yield server
 
 
 @pytest.fixture
-def emulator(emulator_server: Emulator) -> Emulator:
-    """The emulator with a fresh demo fleet, in which everything happens at once."""
+def emulator_on_the_wire(emulator_server: Emulator) -> Emulator:
+    """An emulator that is reached over HTTP, with a fresh demo fleet, in which everything happens at once."""
     emulator_server.reset()
     return emulator_server
+
+
+@pytest.fixture(scope="session")
+def emulator_here() -> Iterator[Emulator]:
+    """The emulator within this process, one for the session."""
+    with emulator_in_this_process() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(emulator_here: Emulator) -> Emulator:
+    """The emulator with a fresh demo fleet, in which everything happens at once."""
+    emulator_here.reset()
+    return emulator_here
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ from tests.support.emulator import Emulator
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture
+def emulator(emulator_on_the_wire: Emulator) -> Emulator:
+    return emulator_on_the_wire
+
+
 def made(emulator: Emulator) -> list[dict[str, Any]]:
     """Return the system disks that were made by a replacement."""
     return [disk for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]

@@ -21,8 +21,8 @@ def signed_in(name: str) -> Client:
     return client
 
 
-def test_the_operating_system_of_five_machines_changes(db: None, emulator: Emulator) -> None:
-    fleets.mirror(emulator)
+def test_the_operating_system_of_five_machines_changes(db: None, emulator_on_the_wire: Emulator) -> None:
+    fleets.mirror(emulator_on_the_wire)
     machines = fleets.plain(5)
     image = fleets.image_named("Ubuntu 24.04")
     operator, reviewer = signed_in("operator"), signed_in("reviewer")
@@ -88,7 +88,7 @@ def test_the_operating_system_of_five_machines_changes(db: None, emulator: Emula
     assert "5" in operator.get(f"/changes/{change.pk}").text
 
     # One new disk for each, as asked, and none for any other.
-    disks = [disk for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
+    disks = [disk for disk in emulator_on_the_wire.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
     assert sorted(disk["instance_id"] for disk in disks) == sorted(machine.instance_id for machine in machines)
     assert {(disk["size"], disk["image_id"]) for disk in disks} == {(60, image.image_id)}
 

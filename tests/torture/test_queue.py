@@ -79,7 +79,7 @@ class Cluster:
 
 def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     committed_db: CommittedDatabase,
-    emulator: Emulator,
+    emulator_on_the_wire: Emulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     report: Callable[[str], None],
@@ -89,10 +89,12 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     Random(torture.seed()).shuffle(kinds)
     # Short ticks, so that a short time without an acknowledged one means something.
     monkeypatch.setenv("FLEET_TICK_SECONDS", "2")
-    emulator.reset(instances=100 + 2 * LOAD * rounds, regions=["cn-shanghai"], plain=True)  # about half of them fit
-    fleets.mirror(emulator)
+    emulator_on_the_wire.reset(
+        instances=100 + 2 * LOAD * rounds, regions=["cn-shanghai"], plain=True
+    )  # about half of them fit
+    fleets.mirror(emulator_on_the_wire)
     free = fleets.plain(LOAD * rounds, region="cn-shanghai")
-    emulator.durations(stop=1, replace=2, start=1)
+    emulator_on_the_wire.durations(stop=1, replace=2, start=1)
     longest: dict[str, float] = {}
     with worker(folder=tmp_path, command=("worker", "--stale", STALE)) as watchdog:
         cluster = Cluster(watchdog)
@@ -109,7 +111,9 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
             assert wait_for(what=done.exists, seconds=180, every=0.3), _log(tmp_path)
     rows = Replacement.objects.filter(change__in=changes)
     assert set(rows.values_list("outcome", flat=True)) <= {Outcome.SUCCEEDED, Outcome.ADOPTED}
-    made = [disk["instance_id"] for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
+    made = [
+        disk["instance_id"] for disk in emulator_on_the_wire.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"
+    ]
     assert sorted(made) == sorted(rows.values_list("instance__instance_id", flat=True))
     said = ", ".join(f"{kind} {seconds:.0f} s" for kind, seconds in longest.items())
     report(f"queue: going again after the kill of {said} (longest of {len(kinds)} kills)")

@@ -30,12 +30,12 @@ def kill_all(pid: int) -> None:
 @pytest.mark.parametrize("command", [("worker",), ("runner",)], ids=["worker", "runner"])
 def test_a_killed_worker_is_taken_over_and_no_disk_is_replaced_twice(
     committed_db: CommittedDatabase,
-    emulator: Emulator,
+    emulator_on_the_wire: Emulator,
     var: Path,
     command: tuple[str, ...],
 ) -> None:
-    fleets.mirror(emulator)
-    emulator.durations(stop=1, replace=2, start=1)
+    fleets.mirror(emulator_on_the_wire)
+    emulator_on_the_wire.durations(stop=1, replace=2, start=1)
     machines = fleets.plain(5)
     image = fleets.image_named("Ubuntu 24.04")
     change = fleets.started(machines, image, DatabaseClock())
@@ -55,6 +55,6 @@ def test_a_killed_worker_is_taken_over_and_no_disk_is_replaced_twice(
         assert wait_for(what=finished.exists, seconds=150, every=0.2), list(rows.values_list("state", "note"))
 
     assert set(rows.values_list("outcome", flat=True)) <= {Outcome.SUCCEEDED, Outcome.ADOPTED}
-    disks = [disk for disk in emulator.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
+    disks = [disk for disk in emulator_on_the_wire.ledger()["disks"] if disk["how"] == "ReplaceSystemDisk"]
     assert sorted(disk["instance_id"] for disk in disks) == sorted(machine.instance_id for machine in machines)
     assert {(disk["size"], disk["image_id"]) for disk in disks} == {(60, image.image_id)}
