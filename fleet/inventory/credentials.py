@@ -40,8 +40,8 @@ def client_for(account: Account, region: str) -> EcsClient:
     with _lock:
         client = _clients.get(key)
         if client is None:
-            for old in [one for one in _clients if one[1] == account.pk and one[4] == region]:
-                del _clients[old]
+            for other in [known for known in _clients if known[1] == account.pk and known[4] == region]:
+                del _clients[other]
             client = _clients[key] = _connect(account, region)
         return client
 

@@ -56,13 +56,13 @@ def probe(account: Account, now: datetime) -> Iterator[Finding]:
             return
         if not known:
             yield _asked("ecs:DescribeRegions", region, partial(_note_regions, client, known))
-            for unknown in [one for one in account.regions if known and one not in known]:
+            for unknown in [name for name in account.regions if known and name not in known]:
                 yield Finding("region", unknown, FAULT, "the account's API knows no such region")
         yield from _region(account, region, client, now)
 
 
 def _note_regions(client: EcsClient, known: set[str]) -> None:
-    known.update(one.region_id for one in client.describe_regions())
+    known.update(view.region_id for view in client.describe_regions())
 
 
 def _region(account: Account, region: str, client: EcsClient, now: datetime) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def _region(account: Account, region: str, client: EcsClient, now: datetime) -> 
         "ecs:DescribeDisks", region, lambda: client.describe_disks(instance_id=disk_of, kind="system"), "one machine's"
     )
     yield _asked(
-        "ecs:DescribeImages", region, lambda: images.extend(one.image_id for one in client.describe_images()[0])
+        "ecs:DescribeImages", region, lambda: images.extend(view.image_id for view in client.describe_images()[0])
     )
     if images:
         yield _asked(
@@ -86,7 +86,7 @@ def _region(account: Account, region: str, client: EcsClient, now: datetime) -> 
     yield _asked(
         "ecs:DescribeSnapshots",
         region,
-        lambda: snapshots.extend(one.snapshot_id for one in client.describe_snapshots(progressing=False)[0]),
+        lambda: snapshots.extend(view.snapshot_id for view in client.describe_snapshots(progressing=False)[0]),
     )
     yield from _mutating(account, region, client, machines, snapshots)
     used = quota.used(account, region, "ReplaceSystemDisk", now=now)
@@ -98,14 +98,14 @@ def _mutating(
     account: Account, region: str, client: EcsClient, machines: list[InstanceView], snapshots: list[str]
 ) -> Iterator[Finding]:
     key, value = TAG
-    tagged = [one for one in machines if one.tags.get(key) == value]
+    tagged = [machine for machine in machines if machine.tags.get(key) == value]
     words = f"{len(tagged):,} of the first {len(machines):,} machines carry {key}={value}"
     guarded = not account.guard_lifted
     yield Finding("guard", region, NOTE if guarded and not tagged else FINE, words if guarded else f"lifted; {words}")
     usable = tagged or ([] if guarded else machines)
     # A dry run is refused for a machine that is in the wanted state already: each is tried on one that is not.
     for action, status in (("StopInstances", "Running"), ("StartInstances", "Stopped")):
-        ids = [one.instance_id for one in usable if one.status == status and not one.locks][:1]
+        ids = [machine.instance_id for machine in usable if machine.status == status and not machine.locks][:1]
         if ids:
             yield _asked(f"ecs:{action}", region, partial(dry_run, client, action, ids=ids), DRY)
         else:

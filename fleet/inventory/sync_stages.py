@@ -157,6 +157,7 @@ STAGES: dict[str, Stage] = {
 
 
 def first() -> str:
+    """Return the name of the stage with which a sync begins."""
     return next(iter(STAGES))
 
 

@@ -114,7 +114,9 @@ def upload(*, actor: User, content: bytes, now: datetime) -> Change:
             raise Refused(f"You are no operator in account {names[account]}. No draft was made.", kind="forbidden")
     rows = Instance.objects.filter(OneOf("instance_id", [name for _, name, _ in file.machines]))
     known = {(account, name): pk for pk, account, name in rows.values_list("pk", "account", "instance_id")}
-    snapshots = {known[account, name]: kept for account, name, kept in file.machines if (account, name) in known}
+    snapshots = {
+        known[account, name]: snapshot for account, name, snapshot in file.machines if (account, name) in known
+    }
     unknown = [name for account, name, _ in file.machines if (account, name) not in known]
     wanted, omissions = split_machines(actor=actor, instance_pks=snapshots, now=now)
     omissions += [Omission("unknown", "No machine of the mirror has this id", named=name) for name in unknown]

@@ -49,6 +49,7 @@ class DraftChoices:
 
     @property
     def regions(self) -> int:
+        """In how many regions the machines of the draft are, whatever their accounts."""
         return len({region for _, region in self.places})
 
 

@@ -40,49 +40,51 @@ def lock(
     if expires_at is not None and expires_at <= now:
         raise Refused("This time has passed. Enter a later one, or leave it empty.", field="expires_at")
     machines = _machines(instance_pks)
-    if not has_any_role_over(actor, LOCKERS, {(one.account_id, one.environment) for one in machines}):
+    if not has_any_role_over(actor, LOCKERS, {(machine.account_id, machine.environment) for machine in machines}):
         raise Refused("Locking needs the role operator or admin for all of these machines.", kind="forbidden")
-    over = MachineLock.objects.filter(released_at=None, instance__in=machines, expires_at__lte=now)
-    over.update(released_at=now)
-    held = set(MachineLock.objects.in_force(now).filter(instance__in=machines).values_list("instance_id", flat=True))
-    free = [one for one in machines if one.pk not in held]
+    expired = MachineLock.objects.filter(released_at=None, instance__in=machines, expires_at__lte=now)
+    expired.update(released_at=now)
+    locked = set(MachineLock.objects.in_force(now).filter(instance__in=machines).values_list("instance_id", flat=True))
+    free = [machine for machine in machines if machine.pk not in locked]
     if not free:
         raise Refused("These machines are locked already. Their owners can release them.", kind="moved")
-    made = [MachineLock(instance=one, owner=actor, reason=reason[:400], at=now, expires_at=expires_at) for one in free]
-    MachineLock.objects.bulk_create(made)
+    MachineLock.objects.bulk_create(
+        MachineLock(instance=machine, owner=actor, reason=reason[:400], at=now, expires_at=expires_at)
+        for machine in free
+    )
     data = {"reason": reason[:400], "expires_at": expires_at.isoformat() if expires_at else None}
-    record_all(_event("machine.locked", actor, one, data) for one in free)
-    return Locked(len(free), len(held))
+    record_all(_event("machine.locked", actor, machine, data) for machine in free)
+    return Locked(len(free), len(locked))
 
 
 @transaction.atomic
 def release(*, actor: User, instance_pks: Collection[int], now: datetime) -> int:
     """Release the locks of these machines; return how many. An owner releases their own, an administrator any."""
     machines = _machines(instance_pks)
-    held = list(
+    locks = list(
         MachineLock.objects.in_force(now)
         .filter(instance__in=machines)
         .select_related("owner")
         .select_for_update(of=("self",))
     )
-    if not held:
+    if not locks:
         raise Refused("None of these machines is locked any more.", kind="moved")
-    known = {one.pk: one for one in machines}
-    others = [one for one in held if one.owner_id != actor.pk]
-    scopes = {(known[one.instance_id].account_id, known[one.instance_id].environment) for one in others}
+    known = {machine.pk: machine for machine in machines}
+    others = [lock for lock in locks if lock.owner_id != actor.pk]
+    scopes = {(known[lock.instance_id].account_id, known[lock.instance_id].environment) for lock in others}
     if others and Role.ADMIN not in roles_over(actor, scopes):
-        owners = listed(sorted({str(one.owner) for one in others}))
+        owners = listed(sorted({str(lock.owner) for lock in others}))
         raise Refused(
             f"{count(len(others), 'lock belongs', 'locks belong')} to {owners}. Ask them or an administrator; nothing was"
             f" released.",
             kind="forbidden",
         )
-    MachineLock.objects.filter(pk__in=[one.pk for one in held]).update(released_at=now, released_by=actor)
+    MachineLock.objects.filter(pk__in=[lock.pk for lock in locks]).update(released_at=now, released_by=actor)
     record_all(
-        _event("machine.released", actor, known[one.instance_id], {"owner": str(one.owner), "reason": one.reason})
-        for one in held
+        _event("machine.released", actor, known[lock.instance_id], {"owner": str(lock.owner), "reason": lock.reason})
+        for lock in locks
     )
-    return len(held)
+    return len(locks)
 
 
 def _machines(instance_pks: Collection[int]) -> list[Instance]:

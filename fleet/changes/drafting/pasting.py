@@ -113,15 +113,15 @@ def look_up(*, actor: User, text: str, visible: QuerySet[Instance], picked: Coll
 
 
 def _meaning(entry: str, fitting: Sequence[Instance]) -> tuple[PasteKind, Instance | None, str]:
-    present = [one for one in fitting if one.gone_at is None]
-    # An id means one machine, whatever else is named like it.
-    present = [one for one in present if one.instance_id.lower() == entry.lower()] or present
+    present = [machine for machine in fitting if machine.gone_at is None]
+    # An id means one machine, even where another machine has it as a name.
+    present = [machine for machine in present if machine.instance_id.lower() == entry.lower()] or present
     if len(present) == 1:
         return PasteKind.FOUND, present[0], ""
     if present:
-        names = listed([f"{one.instance_id} in {one.account}, {one.region}" for one in present])
+        names = listed([f"{machine.instance_id} in {machine.account}, {machine.region}" for machine in present])
         return PasteKind.SEVERAL, None, f"{count(len(present), 'machine')} fit: {names}. Paste the id"
     if fitting:
-        when = max(one.gone_at for one in fitting if one.gone_at)
+        when = max(machine.gone_at for machine in fitting if machine.gone_at)
         return PasteKind.GONE, fitting[0], f"Gone from the cloud since {when.day} {when:%b %Y}"
     return PasteKind.UNKNOWN, None, "No machine that you may see has this id, name or address"

@@ -34,6 +34,7 @@ class Rollout:
 
     @property
     def words(self) -> str:
+        """The sizes of the waves in words."""
         return waves_in_words(self.waves)
 
 

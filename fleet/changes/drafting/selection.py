@@ -65,16 +65,16 @@ def update_selection(
         added = frozenset(visible.filter(OneOf("pk", added)).values_list("pk", flat=True))
     after = frozenset() if asked.clear else (before - (asked.shown - asked.ticked)) | added
     new = {omission.named: _packed(omission) for omission in asked.omissions}
-    kept = [] if asked.clear else [*(known | new).values()]
+    omissions = [] if asked.clear else [*(known | new).values()]
     if len(after) > MOST_MACHINES:
         raise Refused(
             f"{count(len(after), 'machine')} would be selected, and a change holds at most {MOST_MACHINES:,}."
             f" Nothing was added. Narrow the filter, or take some out."
         )
-    if after != before or kept != row.misses:
+    if after != before or omissions != row.misses:
         if row.touched_at is None:
             delete_old_selections(now)
-        row.instances, row.misses, row.touched_at = sorted(after), kept[:MOST_MACHINES], now
+        row.instances, row.misses, row.touched_at = sorted(after), omissions[:MOST_MACHINES], now
         fields = ["instances", "misses", "touched_at"]
         Selection.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=fields)
     return SelectionResult(before, after, tuple(_unpacked(row.misses)))

@@ -121,4 +121,5 @@ def _webhooks_lacking(policy: Policy) -> list[tuple[str, str]]:
 
 
 def steps_of(policy: Policy) -> list[tuple[str, PolicyStep]]:
+    """Return the steps of a policy that there are, each with its name: before or after."""
     return [(name, step) for name, step in (("before", policy.before), ("after", policy.after)) if step is not None]

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from fleet.models import Change, ChangeState, Image, Target
 
-AccountRegion = tuple[int, str]  # primary key of the account, and one of its regions: called a place for short
+AccountRegion = tuple[int, str]  # primary key of an account, and one of its regions
 How = Literal["same", "copied", "chosen", ""]
 
 USABLE = ("Available", "Deprecated")  # a deprecated image can be used; one that is being made or has failed cannot
@@ -23,8 +23,8 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceImage:
-    """The image that machines of one place get, and how it was found.
+class RegionImage:
+    """The image that the machines of one region of an account get, and how it was found.
 
     Where none was found, `image` is None and `how` is empty; where a person chose one that is gone, `how` is still "chosen".
     """
@@ -34,22 +34,22 @@ class PlaceImage:
 
 
 def key_of(place: AccountRegion) -> str:
-    """Return the key of a place in `Change.images`."""
+    """Return the key of a region of an account in `Change.images`."""
     return f"{place[0]}/{place[1]}"
 
 
-def place_of(key: str) -> AccountRegion:
-    """Return the place that a key of `Change.images` means."""
+def account_region_of(key: str) -> AccountRegion:
+    """Return the region of an account that a key of `Change.images` means."""
     account, _, region = key.partition("/")
     return int(account), region
 
 
 def images_in(
     places: Collection[AccountRegion], image_id: str, by_hand: Mapping[AccountRegion, str]
-) -> dict[AccountRegion, PlaceImage]:
-    """Return for each place the equal of the chosen image, from the mirror: one query.
+) -> dict[AccountRegion, RegionImage]:
+    """Return for each region of an account the equal of the chosen image, from the mirror: one query.
 
-    `by_hand` are the images that a person chose for some of the places. They belong to this `image_id`: with another image,
+    `by_hand` are the images that a person chose for some of them. They belong to this `image_id`: with another image,
     nothing is chosen by hand.
     """
     rows: Iterable[Image] = ()
@@ -62,7 +62,7 @@ def images_in(
 
 def match_images(
     places: Collection[AccountRegion], image_id: str, by_hand: Mapping[AccountRegion, str], rows: Iterable[Image]
-) -> dict[AccountRegion, PlaceImage]:
+) -> dict[AccountRegion, RegionImage]:
     """Do what `images_in` does, among the images `rows`, without a query."""
     by_place: dict[AccountRegion, list[Image]] = {place: [] for place in places}
     chosen = set()  # what the chosen image is like, in every region that has it
@@ -73,16 +73,16 @@ def match_images(
     return {place: _match(image_id, by_hand.get(place, ""), chosen, by_place[place]) for place in places}
 
 
-def _match(image_id: str, by_hand: str, chosen: set[tuple[object, ...]], here: list[Image]) -> PlaceImage:
+def _match(image_id: str, by_hand: str, chosen: set[tuple[object, ...]], here: list[Image]) -> RegionImage:
     by_id = {row.image_id: row for row in here}
     if by_hand:
-        return PlaceImage(by_id.get(by_hand), "chosen")
+        return RegionImage(by_id.get(by_hand), "chosen")
     if image_id in by_id:
-        return PlaceImage(by_id[image_id], "same")
+        return RegionImage(by_id[image_id], "same")
     copies = [row for row in here if row.owner == "self" and row.status in USABLE and _likeness(row) in chosen]
     if copies:
-        return PlaceImage(max(copies, key=lambda row: (row.created_at or _LONG_AGO, row.image_id)), "copied")
-    return PlaceImage(None, "")
+        return RegionImage(max(copies, key=lambda row: (row.created_at or _LONG_AGO, row.image_id)), "copied")
+    return RegionImage(None, "")
 
 
 def _likeness(image: Image) -> tuple[object, ...]:
@@ -90,25 +90,29 @@ def _likeness(image: Image) -> tuple[object, ...]:
     return (image.name, image.os_name, image.architecture, image.size)
 
 
-def places_of(change: Change) -> list[AccountRegion]:
+def account_regions_of(change: Change) -> list[AccountRegion]:
     """Return the regions of accounts that the machines of a change are in, in order: one query."""
     rows = change.targets.order_by().values_list("instance__account_id", "instance__region").distinct()
     return sorted(rows)
 
 
 def map_images(change: Change, by_hand: Mapping[AccountRegion, str]) -> None:
-    """Write which image each place gets into `change.images`, without saving the change: two queries.
+    """Write which image each region of an account gets into `change.images`, without saving the change: two queries.
 
     Only a draft is mapped anew: of a submitted change the mapping is part of what is approved.
     """
-    found = images_in(places_of(change), change.image_id, by_hand)
-    change.images = {key_of(place): [one.image.image_id, one.how] for place, one in found.items() if one.image}
+    found = images_in(account_regions_of(change), change.image_id, by_hand)
+    change.images = {
+        key_of(place): [chosen.image.image_id, chosen.how] for place, chosen in found.items() if chosen.image
+    }
 
 
 def by_hand_of(change: Change) -> dict[AccountRegion, str]:
     """Return the images that are not looked up: in a draft those that a person chose, in a submitted change all."""
     drafted = change.state == ChangeState.DRAFT
-    return {place_of(key): image for key, (image, how) in change.images.items() if how == "chosen" or not drafted}
+    return {
+        account_region_of(key): image for key, (image, how) in change.images.items() if how == "chosen" or not drafted
+    }
 
 
 def image_of(change: Change, target: Target) -> str:

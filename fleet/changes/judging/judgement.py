@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fleet.changes.judging.editions import EDITIONS, Edition
 from fleet.changes.judging.facts import Machine, read_facts
-from fleet.changes.judging.images import AccountRegion, PlaceImage
+from fleet.changes.judging.images import AccountRegion, RegionImage
 from fleet.changes.judging.machine import Findings, HasFindings, Judged, judge_machine, judge_some, surroundings_of
 from fleet.changes.judging.problems import Problem
 from fleet.changes.judging.refusals import DiskRequest
@@ -74,7 +74,7 @@ class DraftJudgement:
     blocked: int
     refused: list[Cause]
     warned_of: list[Cause]
-    images: dict[AccountRegion, PlaceImage]
+    images: dict[AccountRegion, RegionImage]
     seen_at: datetime | None
 
     @property
@@ -119,7 +119,7 @@ def judge_draft(*, change: Change, disk_request: DiskRequest, now: datetime) -> 
 
 
 def _summed_up(
-    alike_machines: list[AlikeMachines], images: dict[AccountRegion, PlaceImage], seen_at: datetime | None
+    alike_machines: list[AlikeMachines], images: dict[AccountRegion, RegionImage], seen_at: datetime | None
 ) -> DraftJudgement:
     """Count the machines, and gather them by their causes."""
     refused: dict[tuple[str, str], Cause] = {}

@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from fleet.changes.judging.editions import EDITIONS
 from fleet.changes.judging.facts import REPLACED, Machine, machine_of
-from fleet.changes.judging.images import AccountRegion, PlaceImage, by_hand_of, images_in
+from fleet.changes.judging.images import AccountRegion, RegionImage, by_hand_of, images_in
 from fleet.changes.judging.problems import Problem, block
 from fleet.changes.judging.refusals import DiskRequest, refusals, resulting_size
 from fleet.changes.judging.warnings import warnings
@@ -28,7 +28,7 @@ class Surroundings:
 
     now: datetime
     accounts: Mapping[int, Account]
-    images: Mapping[AccountRegion, PlaceImage]
+    images: Mapping[AccountRegion, RegionImage]
     key_pairs: frozenset[AccountRegion]
     locks: Mapping[int, MachineLock]
     snapshots: Mapping[tuple[int, str], Snapshot]

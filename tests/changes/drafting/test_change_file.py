@@ -36,7 +36,7 @@ def machines() -> list[Instance]:
 
 
 @pytest.fixture
-def filed(operator: User, machines: list[Instance]) -> Change:
+def original(operator: User, machines: list[Instance]) -> Change:
     now = DatabaseClock().now()
     hook = Webhook.objects.create(
         name="drain",
@@ -94,38 +94,40 @@ def comparable(one: Change) -> dict[str, Any]:
     return {**found, "change": None, "settings": {**found["settings"], "secret": None}}
 
 
-def test_each_line_is_what_its_digest_is_of(filed: Change) -> None:
-    first, *leaves, about = text_of(filed).splitlines()
-    assert hashlib.sha256(first.encode()).hexdigest() == spec_digest(filed)
-    targets = filed.targets.order_by("position").select_related("instance")
+def test_each_line_is_what_its_digest_is_of(original: Change) -> None:
+    first, *leaves, about = text_of(original).splitlines()
+    assert hashlib.sha256(first.encode()).hexdigest() == spec_digest(original)
+    targets = original.targets.order_by("position").select_related("instance")
     assert [hashlib.sha256(line.encode()).hexdigest() for line in leaves] == [leaf_digest(one) for one in targets]
     assert json.loads(about)["about"]["title"] == "Größe & <b>"
 
 
-def test_downloaded_and_uploaded_it_is_the_same_spec(operator: User, filed: Change) -> None:
-    made = upload(operator, text_of(filed))
-    assert comparable(made) == comparable(filed)
-    assert made.images == filed.images
-    assert [getattr(made, name) for name in change_file.ABOUT] == [getattr(filed, name) for name in change_file.ABOUT]
+def test_downloaded_and_uploaded_it_is_the_same_spec(operator: User, original: Change) -> None:
+    made = upload(operator, text_of(original))
+    assert comparable(made) == comparable(original)
+    assert made.images == original.images
+    assert [getattr(made, name) for name in change_file.ABOUT] == [
+        getattr(original, name) for name in change_file.ABOUT
+    ]
     assert set(made.targets.values_list("instance_id", flat=True)) == set(
-        filed.targets.values_list("instance_id", flat=True)
+        original.targets.values_list("instance_id", flat=True)
     )
     assert (made.state, made.secret, made.left_out.count()) == ("draft", None, 0)
     again = upload(operator, text_of(made))
-    assert comparable(again) == comparable(filed)
+    assert comparable(again) == comparable(original)
     event = AuditEvent.objects.latest("number")
     assert (event.action, event.data["spec"]) == ("change.uploaded", spec_digest(made))
 
 
-def test_a_password_is_in_no_file(operator: User, filed: Change) -> None:
-    assert "gAAAA-the-sealed-text" not in text_of(filed)
-    assert "f00d" in text_of(filed)
+def test_a_password_is_in_no_file(operator: User, original: Change) -> None:
+    assert "gAAAA-the-sealed-text" not in text_of(original)
+    assert "f00d" in text_of(original)
 
 
 def test_what_is_unknown_or_gone_is_left_out_and_listed(
-    operator: User, machines: list[Instance], filed: Change
+    operator: User, machines: list[Instance], original: Change
 ) -> None:
-    text = text_of(filed).replace(machines[0].instance_id, "i-elsewhere")
+    text = text_of(original).replace(machines[0].instance_id, "i-elsewhere")
     Instance.objects.filter(pk=machines[1].pk).update(gone_at=DatabaseClock().now())
     made = upload(operator, text)
     assert list(made.targets.values_list("instance_id", flat=True)) == [machines[2].pk]
@@ -136,10 +138,10 @@ def test_what_is_unknown_or_gone_is_left_out_and_listed(
     assert list(made.images) == [f"{machines[0].account_id}/cn-hangzhou"]
 
 
-def test_a_machine_of_another_account_makes_the_whole_file_forbidden(filed: Change) -> None:
+def test_a_machine_of_another_account_makes_the_whole_file_forbidden(original: Change) -> None:
     elsewhere = person("elsewhere", Role.OPERATOR, account=account("other"))
     with pytest.raises(Refused, match="You are no operator in account prod") as refused:
-        upload(elsewhere, text_of(filed))
+        upload(elsewhere, text_of(original))
     assert refused.value.kind == "forbidden"
     assert Change.objects.count() == 1
 
@@ -193,11 +195,11 @@ def edited(part: str, name: str, value: Any) -> Callable[[list[Any]], None]:
     ],
 )
 def test_each_fault_has_its_sentence_and_no_draft_is_made(
-    operator: User, filed: Change, edit: Callable[[list[Any]], None], said: str
+    operator: User, original: Change, edit: Callable[[list[Any]], None], said: str
 ) -> None:
-    filed.policy["hold_minutes"] = 0
-    filed.policy["hold"] = "none"
-    rows = [json.loads(line) for line in text_of(filed).splitlines()]
+    original.policy["hold_minutes"] = 0
+    original.policy["hold"] = "none"
+    rows = [json.loads(line) for line in text_of(original).splitlines()]
     edit(rows)
     text = "\n".join(json.dumps(row) for row in rows)
     with pytest.raises(change_file.Unfit) as refused:
@@ -236,9 +238,9 @@ JSON = st.recursive(
 @given(data=st.data())
 @settings(max_examples=rounds(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_in_any_place_is_refused_or_makes_the_draft_that_it_says(
-    operator: User, filed: Change, data: st.DataObject
+    operator: User, original: Change, data: st.DataObject
 ) -> None:
-    rows = [json.loads(line) for line in text_of(filed).splitlines()]
+    rows = [json.loads(line) for line in text_of(original).splitlines()]
     row = data.draw(st.sampled_from(rows))
     inner = [value for value in row.values() if isinstance(value, dict) and value]
     place = data.draw(st.sampled_from([row, *inner]))
@@ -257,14 +259,14 @@ def test_any_value_in_any_place_is_refused_or_makes_the_draft_that_it_says(
     assert (got["policy"], got["settings"], got["window"]) == (said["policy"], said["settings"], said["window"])
 
 
-def test_the_pages_download_and_upload(operator: User, filed: Change) -> None:
+def test_the_pages_download_and_upload(operator: User, original: Change) -> None:
     client = signed_in(operator)
-    part = client.get(f"/changes/{filed.pk}/file?part=spec")
-    assert hashlib.sha256(part.content).hexdigest() == spec_digest(filed)
-    whole = client.get(f"/changes/{filed.pk}/file")
+    part = client.get(f"/changes/{original.pk}/file?part=spec")
+    assert hashlib.sha256(part.content).hexdigest() == spec_digest(original)
+    whole = client.get(f"/changes/{original.pk}/file")
     content = b"".join(whole.streaming_content)  # type: ignore[attr-defined]
-    assert content.decode() == text_of(filed)
-    assert whole["Content-Disposition"] == f'attachment; filename="change-{filed.pk}-revision-1.jsonl"'
+    assert content.decode() == text_of(original)
+    assert whole["Content-Disposition"] == f'attachment; filename="change-{original.pk}-revision-1.jsonl"'
     assert AuditEvent.objects.latest("number").action == "change.downloaded"
     answer = client.post("/changes/upload", {"file": SimpleUploadedFile("change.jsonl", content)})
     made = Change.objects.latest("pk")
@@ -276,11 +278,11 @@ def test_the_pages_download_and_upload(operator: User, filed: Change) -> None:
     assert "Upload a change" in client.get("/changes/upload").text
 
 
-def test_who_may_not_see_every_machine_or_draft_nothing_is_refused(machines: list[Instance], filed: Change) -> None:
+def test_who_may_not_see_every_machine_or_draft_nothing_is_refused(machines: list[Instance], original: Change) -> None:
     Instance.objects.filter(pk=machines[0].pk).update(environment="dev")
     partly = signed_in(person("partly", Role.OPERATOR, environment="prod"))
-    assert partly.get(f"/changes/{filed.pk}/file").status_code == 403
+    assert partly.get(f"/changes/{original.pk}/file").status_code == 403
     viewer = signed_in(person("viewer", Role.VIEWER))
     assert viewer.get("/changes/upload").status_code == 403
     assert viewer.post("/changes/upload").status_code == 403
-    assert signed_in(person("nobody")).get(f"/changes/{filed.pk}/file").status_code == 404
+    assert signed_in(person("nobody")).get(f"/changes/{original.pk}/file").status_code == 404

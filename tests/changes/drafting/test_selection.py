@@ -1,4 +1,4 @@
-"""Selections and near misses as use cases."""
+"""Selections and near omissions as use cases."""
 
 import uuid
 from datetime import timedelta
@@ -97,9 +97,9 @@ def test_near_misses_have_their_reasons_and_the_first_one_counts(operator: User)
     MachineLock.objects.create(instance=plain, owner=admin, reason="over", at=now, expires_at=now - timedelta(hours=1))
     actor = person("prod only", Role.OPERATOR, environment="prod")
     pks = [one.pk for one in (gone, foreign, locked, busy, plain)]
-    wanted, misses = selection.split_machines(actor=actor, instance_pks=pks, now=now)
+    wanted, omissions = selection.split_machines(actor=actor, instance_pks=pks, now=now)
     assert wanted == [plain]
-    assert [(miss.instance, miss.code, miss.reason) for miss in misses] == [
+    assert [(miss.instance, miss.code, miss.reason) for miss in omissions] == [
         (gone, "gone", f"Gone from the cloud since {now.day} {now:%b %Y}"),
         (foreign, "not_permitted", "You are no operator for account prod, environment dev"),
         (locked, "locked", f"Locked by admin until {until.day} {until:%b %Y, %H:%M} UTC: audit"),

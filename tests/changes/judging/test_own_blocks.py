@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.changes.judging.facts import Machine, machine_of
-from fleet.changes.judging.images import PlaceImage
+from fleet.changes.judging.images import RegionImage
 from fleet.changes.judging.machine import Findings, Surroundings, judge_machine
 from fleet.models import Account, MachineLock, Snapshot, User
 from tests.support.contract import DISK_REQUEST, NOW, image, machine
@@ -25,7 +25,7 @@ def judged(one: Machine, *, guarded: bool = False, **around: Any) -> Findings:
     known: dict[str, Any] = {
         "now": NOW,
         "accounts": {1: Account(pk=1, edition="2018", guard_lifted=not guarded)},
-        "images": {PLACE: PlaceImage(image(), "same")},
+        "images": {PLACE: RegionImage(image(), "same")},
         "key_pairs": frozenset({PLACE}),
         "locks": {},
         "snapshots": {},
@@ -102,7 +102,7 @@ def test_what_the_api_refuses_comes_first() -> None:
 
 def test_a_machine_that_is_put_back_is_judged_by_its_snapshot() -> None:
     around: dict[str, Any] = {"snapshots": {(1, "s-1"): snapshot(os_type="windows", os_name="Windows Server 2019")}}
-    found = judged(plain(snapshot_id="s-1"), images={PLACE: PlaceImage(None, "")}, **around)
+    found = judged(plain(snapshot_id="s-1"), images={PLACE: RegionImage(None, "")}, **around)
     # The snapshot holds 50 GiB, and 40 were asked for.
     assert refusal(found)[0] == "InvalidSystemDiskSize.LessThanImageSize"
     assert found.image

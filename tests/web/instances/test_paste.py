@@ -1,4 +1,4 @@
-"""Choosing by a pasted or uploaded list: a verdict for each entry, and one press takes the good ones."""
+"""Choosing by a pasted or uploaded list: what each entry means, and one press takes those that were found."""
 
 import re
 from typing import Any
@@ -37,20 +37,20 @@ def pasted(client: Client, text: str, selection: str = "", **other: Any) -> Any:
     return client.post("/instances/paste", {"text": text, "selection": selection, "act": "judge", **other})
 
 
-def verdicts(answer: Any) -> list[tuple[str, str]]:
-    """Return the entries with their verdicts, as the page shows them."""
+def meanings(answer: Any) -> list[tuple[str, str]]:
+    """Return the entries with what they mean, as the page shows them."""
     rows = re.findall(
         r'<span class="id">([^<]+)</span></th><td><span class="badge" [^>]*>.*?</svg>([^<]+)<', answer.text
     )
     return [(entry, said) for entry, said in rows]
 
 
-def test_each_entry_has_its_verdict(client: Client, prod: Account) -> None:
+def test_each_entry_is_shown_with_what_it_means(client: Client, prod: Account) -> None:
     tab = Tab(client)
     tab.tick(Instance.objects.get(instance_id="i-prod0005").pk)
     text = 'I-PROD0002, web-0003;"10.0.0.5"\nweb-0001 | i-prod0001\tweb-0006 web-0008\r\nno-such i-prod0003 web-0005'
     answer = pasted(client, text, tab.selection)
-    assert dict(verdicts(answer)) == {
+    assert dict(meanings(answer)) == {
         "I-PROD0002": "Found",
         "web-0003": "Found",
         "10.0.0.5": "Found",
@@ -118,7 +118,7 @@ def test_what_was_not_shown_is_not_taken(client: Client) -> None:
 def test_a_file_is_read_as_spreadsheets_write_it(client: Client, coding: str) -> None:
     file = SimpleUploadedFile("list.csv", "name,address\r\nweb-0002,10.0.0.3\r\n".encode(coding))
     answer = pasted(client, "web-0004", file=file)
-    found = [entry for entry, said in verdicts(answer) if said == "Found"]
+    found = [entry for entry, said in meanings(answer) if said == "Found"]
     assert found == ["web-0004", "web-0002"]
 
 
@@ -147,13 +147,13 @@ def test_ten_thousand_entries_cost_the_queries_of_ten(client: Client, django_ass
         with django_assert_max_num_queries(9):
             answer = pasted(client, text)
     assert answer.context["page"].total == 10_000
-    assert len(verdicts(answer)) == 100
-    assert len(verdicts(pasted(client, text, page="2"))) == 100
+    assert len(meanings(answer)) == 100
+    assert len(meanings(pasted(client, text, page="2"))) == 100
 
 
 def test_what_one_may_not_see_is_as_if_it_were_not_there(prod: Account) -> None:
     client = signed_in(person("dev", Role.OPERATOR, environment="dev"))
-    assert verdicts(pasted(client, "web-0002 web-0006 web-0008")) == [
+    assert meanings(pasted(client, "web-0002 web-0006 web-0008")) == [
         ("web-0002", "Nothing fits"),
         ("web-0006", "Nothing fits"),
         ("web-0008", "Found"),

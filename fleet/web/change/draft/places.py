@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.changes.judging.images import AccountRegion, PlaceImage
+from fleet.changes.judging.images import AccountRegion, RegionImage
 from fleet.changes.judging.judgement import DraftJudgement
 from fleet.inventory.lifecycle import os_label
 from fleet.models import Image
@@ -65,7 +65,7 @@ def places_table(
 
 def _row(
     place: AccountRegion,
-    one: PlaceImage,
+    one: RegionImage,
     machines: int,
     chosen: str,
     accounts: Mapping[int, str],
