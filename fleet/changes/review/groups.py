@@ -11,7 +11,7 @@ from fleet.changes.judging.editions import EDITIONS
 from fleet.changes.judging.machine import disk_request_of
 from fleet.changes.judging.refusals import resulting_size
 from fleet.changes.judging.warnings import ORDER, WORDS
-from fleet.changes.review.groups_query import NAMED, First, GroupRow, with_parts
+from fleet.changes.review.groups_query import NAMED, First, GroupRow, row_of, with_parts
 from fleet.guards.places import Place
 from fleet.inventory.lifecycle import os_label
 from fleet.lib.canonical import digest
@@ -44,7 +44,7 @@ class Group:
     sizes_was: set[int] = field(default_factory=set)
     key_pairs: set[str] = field(default_factory=set)
     regions: Counter[str] = field(default_factory=Counter)
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[list[Any]] = field(default_factory=list)
 
     @property
     def serious(self) -> bool:
@@ -125,13 +125,13 @@ def grouped(change: Change) -> Grouped:
         .annotate(n=Count("pk"), first=Min("position"), names=First("name", order_by="position"))
         .order_by("first")
     )
-    images = _images(change, [GroupRow(**alike["parts"]) for alike in counted])
+    images = _images(change, [row_of(alike["parts"]) for alike in counted])
     groups: dict[str, Group] = {}
     places: Counter[Place] = Counter()
     carries, categories = Carries(), set[str]()
     noted = 0
     for alike in counted:
-        row, number = GroupRow(**alike["parts"]), alike["n"]
+        row, number = row_of(alike["parts"]), alike["n"]
         image = images.get((row.account, row.region, placed_image(change, row.account, row.region)))
         group = _group_of(change, row, image, images.get((row.account, row.region, row.image_was)))
         group = groups.setdefault(group.key, group)
