@@ -54,10 +54,8 @@ def test_instance_is_typed(emulator: Emulator, client: EcsClient) -> None:
     assert view.created_at is not None
     assert view.created_at.tzinfo is UTC
     assert "  " not in view.os_name
-    prepaid = [one for one in every_instance(client) if one.charge_type == "PrePaid"]
-    assert prepaid
-    assert all(one.expires_at for one in prepaid)
-    assert all(one.expires_at is None for one in every_instance(client) if one.charge_type == "PostPaid")
+    expires = {(view.charge_type, view.expires_at is not None) for view in every_instance(client)}
+    assert expires == {("PrePaid", True), ("PostPaid", False)}
 
 
 def test_disk_is_typed(client: EcsClient) -> None:
@@ -122,7 +120,7 @@ def test_stop_and_start_say_it_machine_by_machine(client: EcsClient) -> None:
     again = client.stop_instances(ids=ids[:1])
     assert again.request_id
     started = client.start_instances(ids=ids)
-    assert all(one.ok for one in started.machines)
+    assert [(machine.instance_id, machine.ok) for machine in started.machines] == [(id_, True) for id_ in ids]
 
 
 def test_replacement_and_what_it_lost_put_back(emulator: Emulator, client: EcsClient) -> None:
@@ -193,7 +191,7 @@ def test_one_client_for_many_threads(connect: Connect) -> None:
     client = connect()
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: client.describe_instances(ids=["i-23jggx34b"]), range(64)))
-    assert all(views[0].instance_id == "i-23jggx34b" for views, _ in answers)
+    assert [views[0].instance_id for views, _ in answers] == ["i-23jggx34b"] * 64
 
 
 def test_times_of_both_precisions() -> None:

@@ -143,7 +143,8 @@ def test_over_accounts_and_regions(emulator: Emulator, db: None, open_account: O
     sync_due(clock=clock, budget_seconds=60)
     rows = list(Instance.objects.order_by("?"))
     readings = refresh(rows, clock)
-    assert all(readings[row.pk].disk_id == row.disk_id for row in rows)
+    assert len({(row.account_id, row.region) for row in rows}) == 3
+    assert {pk: reading.disk_id for pk, reading in readings.items()} == {row.pk: row.disk_id for row in rows}
 
 
 def test_reading_of_a_stale_row_keeps_a_fresher_mirror(

@@ -189,6 +189,18 @@ def test_what_one_may_not_see_or_change_is_not_selected_or_not_drafted(prod: Acc
     assert list(made.left_out.values_list("code", "instance_id")) == [("not_permitted", seen.pk)]
 
 
+def test_a_machine_that_vanished_since_the_page_was_shown_is_not_selected(
+    client: Client, sixty: list[Instance]
+) -> None:
+    for script in (True, False):
+        tab = Tab(client, script=script)
+        Instance.objects.filter(pk=sixty[0].pk).update(gone_at=DatabaseClock().now())
+        tab.tick(sixty[0].pk, sixty[1].pk)
+        tab.press()
+        assert (tab.said, tab.ticks) == (1, {sixty[1].pk})
+        Instance.objects.filter(pk=sixty[0].pk).update(gone_at=None)
+
+
 def test_somebody_elses_selection_is_neither_shown_nor_changed(client: Client, sixty: list[Instance]) -> None:
     tab = Tab(client)
     tab.tick(sixty[0].pk)
