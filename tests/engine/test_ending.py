@@ -13,7 +13,7 @@ from fleet.cloud import EcsClient
 from fleet.engine import loop
 from fleet.engine.claims import settle
 from fleet.engine.codes import INCONCLUSIVE
-from fleet.engine.handlers.returning import SHOWS
+from fleet.engine.handlers.returning import SHOWN_AFTER
 from fleet.engine.readings import Readings
 from fleet.engine.results import Result, State
 from fleet.guards.policy import PolicyStep
@@ -63,7 +63,7 @@ def test_an_end_counts_for_machines_that_a_worker_brings_back_just_then(
 
     def run_again(batch: list[Replacement]) -> bool:
         now = clock.now()
-        return all(row.returning and row.asked_at and now - row.asked_at > SHOWS for row in batch)
+        return all(row.returning and row.asked_at and now - row.asked_at > SHOWN_AFTER for row in batch)
 
     # Their reading says that they run and may queue again; the end comes before that is written down.
     end = partial(controls.cancel, actor=operator(), change_id=change.pk, now=clock.now())
