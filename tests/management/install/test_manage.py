@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from importlib.metadata import distribution
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 
@@ -144,6 +145,7 @@ def test_what_pip_fetches_is_read_from_what_it_says(line: str, package: str) -> 
         ("test", [RUNTIME, TESTS]),
         ("test -x tests/web", [RUNTIME, TESTS]),
         ("torture forms", [RUNTIME, TESTS]),
+        ("screenshots --to pictures", [RUNTIME, TESTS]),
         ("help test", [RUNTIME, TESTS]),
     ],
 )
@@ -151,6 +153,26 @@ def test_what_only_tests_need_is_asked_for_by_the_commands_that_run_them(argumen
     asked = bootstrap.needed(root=ROOT, arguments=arguments.split())
 
     assert asked == [ROOT / name for name in files]
+
+
+def test_what_only_tests_need_is_imported_by_the_commands_that_ask_for_it_and_by_no_other() -> None:
+    only_tests = {each.name for each in wanted(paths=[ROOT / TESTS])}
+    graph = grimp.build_graph("fleet", include_external_packages=True)
+    outside = {
+        module
+        for module, owners in packages_distributions().items()
+        if module in graph.modules and only_tests.intersection(plain_name(owner) for owner in owners)
+    }
+    assert "playwright" in outside
+    commands = "fleet.management.commands"
+    importers = {
+        name
+        for name in graph.modules
+        if name.startswith("fleet")
+        and not name.startswith("fleet.management.testing")
+        and any(graph.chain_exists(importer=name, imported=module) for module in outside)
+    }
+    assert importers == {f"{commands}.{name}" for name in bootstrap.TESTING}
 
 
 @pytest.fixture
