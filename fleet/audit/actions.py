@@ -1,10 +1,10 @@
-"""The registry of acts: an act that is not listed here cannot be recorded."""
+"""The registry of actions: what is not listed here cannot be recorded."""
 
 from typing import NamedTuple
 
 
 class Action(NamedTuple):
-    """How an act reads (`{subject}` stands for what it was done to), its icon and its status colour."""
+    """How an action reads (`{subject}` stands for what it was done to), its icon and its status colour."""
 
     words: str
     icon: str = "info"

@@ -1,7 +1,7 @@
 """Appending to the audit trail.
 
-`record` is the last statement of the transaction of the act: the trigger takes the lock on the chain's head then, and not
-earlier, so that writers wait for one another only for the length of a commit.
+`record` is the last statement of the transaction of an act: only then does the trigger lock the head of the chain, so that
+writers wait for one another no longer than a commit takes.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ SYSTEM = "system"
 
 
 class UnknownAction(Exception):
-    """The act is not in the registry: a mistake in the program, never in its use."""
+    """The action is not in the registry: an error of the program, never of its use."""
 
 
 def event(
@@ -58,7 +58,7 @@ def record(**fields: Any) -> AuditEvent:
 
 
 def record_on(change: Change, action: str, actor: User | None = None, /, **data: Any) -> AuditEvent:
-    """Append an act on a change in the transaction that is open; what else is told of it are the keyword arguments."""
+    """Append an act on a change in the transaction that is open; the keyword arguments are the data of the event."""
     return record(action=action, subject=str(change), actor=actor, change=change, data=data)
 
 

@@ -12,7 +12,7 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True)
 class ChainCheck:
-    """What a walk found: `events` walked, the head's hash, and the first number where something does not fit, with why."""
+    """What a walk found: how many `events` fit, the hash of the last, and the first number that does not fit, with why."""
 
     events: int
     head: str

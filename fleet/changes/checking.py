@@ -1,7 +1,7 @@
 """Between submit and review: every machine, image and key pair is read afresh, and only what passes goes to review.
 
-Run by the worker, in batches that a kill can interrupt at any point: a change is claimed with a lease number, each batch is
-settled under it, and whoever was overtaken changes nothing.
+The worker runs it, in batches that a kill may interrupt at any point: a change is claimed with a lease number, each batch is
+written under that number, and a worker that was overtaken changes nothing.
 """
 
 import logging
@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 BATCH = 100
 LEASE = timedelta(seconds=60)
 TRY_AGAIN = timedelta(seconds=5)
-MOST_CLAIMS = 3  # without a batch that was settled, before a mistake of ours goes back to the author
+MOST_CLAIMS = (
+    3  # without a batch that was written, before a change that our own error keeps is given back to its author
+)
 
 
 def check_due(clock: Clock, *, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -44,15 +46,15 @@ def check_due(clock: Clock, *, stop: Callable[[], bool] = lambda: False) -> bool
                 if not _check_batch(change, targets, clock):
                     return True
                 if stop():
-                    _let_go(change, clock)
+                    _release(change, clock)
                     return True
             _conclude(change, clock)
     except NotReadable as error:
         _postpone(change, error, clock)
     except Exception:
-        # A mistake of ours must not keep the worker from the machines of other changes.
+        # An error of our own must not keep the worker from the machines of other changes.
         logger.exception("Checking change %d failed", change.pk)
-        _stumble(change, clock)
+        _after_own_error(change, clock)
     return True
 
 
@@ -79,22 +81,22 @@ def _refresh_surroundings(change: Change, clock: Clock) -> None:
     """Read image and key pair in every place that the change touches."""
     images = by_hand_of(change)
     machines = Instance.objects.filter(targets__change=change).order_by().distinct("account", "region")
-    for one in machines.select_related("account__credential"):
+    for machine in machines.select_related("account__credential"):
         # A change that puts snapshots back has no image until each is made.
-        if image_id := images.get((one.account_id, one.region), change.image_id):
-            refresh_images(one.account, one.region, [image_id], clock)
+        if image_id := images.get((machine.account_id, machine.region), change.image_id):
+            refresh_images(machine.account, machine.region, [image_id], clock)
         if change.login == Login.KEY_PAIR:
-            refresh_key_pairs(one.account, one.region, [change.key_pair], clock)
+            refresh_key_pairs(machine.account, machine.region, [change.key_pair], clock)
 
 
-def _mine(change: Change) -> QuerySet[Change]:
-    """Return the claimed change as long as nobody has overtaken us."""
+def _unless_overtaken(change: Change) -> QuerySet[Change]:
+    """Return the claimed change for an update; nothing where another worker has claimed it since."""
     return Change.objects.filter(pk=change.pk, lease=change.lease, state=ChangeState.CHECKING)
 
 
-def _let_go(change: Change, clock: Clock) -> None:
-    """Leave the rest to whoever comes next: the change is due at once."""
-    _mine(change).update(due_at=clock.now())
+def _release(change: Change, clock: Clock) -> None:
+    """Leave the rest to the next tick: the change is due at once."""
+    _unless_overtaken(change).update(due_at=clock.now())
 
 
 def _next_batch(change: Change) -> list[Target]:
@@ -105,7 +107,7 @@ def _next_batch(change: Change) -> list[Target]:
 
 
 def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
-    """Read and judge one batch and store what was seen; False where somebody overtook us."""
+    """Read and judge one batch, and store what was seen; False where another worker has overtaken this one."""
     readings = refresh([target.instance for target in targets], clock)
     fresh = {t.pk: t for t in change.targets.filter(pk__in=[t.pk for t in targets]).select_related("instance__account")}
     targets = [fresh[target.pk] for target in targets]
@@ -116,7 +118,7 @@ def _check_batch(change: Change, targets: list[Target], clock: Clock) -> bool:
         target.leaf_digest = leaf_digest(target)
         target.findings = [[problem.code, str(problem.severity), problem.why] for problem in judged.problems]
     with transaction.atomic():
-        if not _mine(change).update(checked=F("checked") + len(targets), due_at=now + LEASE, claims=0):
+        if not _unless_overtaken(change).update(checked=F("checked") + len(targets), due_at=now + LEASE, claims=0):
             return False
         Target.objects.bulk_update(targets, ["seen", "leaf_digest", "findings"])
     change.checked += len(targets)
@@ -188,7 +190,7 @@ def _refusal(target: Target) -> tuple[str, str] | None:
 
 
 def _postpone(change: Change, error: NotReadable, clock: Clock) -> None:
-    """Keep the change where it is and look again; a refusal of the reading itself goes back to the author."""
+    """Try again later; where the cloud refuses the reading itself, give the change back to its author."""
     now = clock.now()
     if error.again is TryAgain.NEVER:
         _give_back(change, error.code, f"the cloud refused to show them: {error.message}")
@@ -196,14 +198,14 @@ def _postpone(change: Change, error: NotReadable, clock: Clock) -> None:
     next_minute = error.again is TryAgain.NEXT_MINUTE
     wait = timedelta(seconds=60 - now.second) if next_minute else TRY_AGAIN * min(change.claims, 12)
     words = f"The cloud does not answer ({error.code}); it is asked again."
-    _mine(change).update(due_at=now + wait, check_note=words)
+    _unless_overtaken(change).update(due_at=now + wait, check_note=words)
 
 
-def _stumble(change: Change, clock: Clock) -> None:
-    """Try again after a mistake of ours; after the third time in a row a person sees it."""
+def _after_own_error(change: Change, clock: Clock) -> None:
+    """Try again after an error of our own; after the third time in a row give the change back to its author."""
     if change.claims < MOST_CLAIMS:
         words = "The check met an error of Fleet OS itself; it is tried again."
-        _mine(change).update(due_at=clock.now() + TRY_AGAIN * change.claims, check_note=words)
+        _unless_overtaken(change).update(due_at=clock.now() + TRY_AGAIN * change.claims, check_note=words)
         return
     why = f"Fleet OS itself met an error, {MOST_CLAIMS} times in a row, and its log says which. Show an administrator."
     _give_back(change, "InternalError", why)
@@ -211,7 +213,7 @@ def _stumble(change: Change, clock: Clock) -> None:
 
 @transaction.atomic
 def _give_back(change: Change, code: str, why: str) -> None:
-    """Send a change that cannot be checked back to draft, unless somebody has overtaken us."""
+    """Send a change that cannot be checked back to draft, unless another worker has overtaken this one."""
     current = locked(change.pk)
     if current.lease == change.lease and current.state == ChangeState.CHECKING:
         current.due_at = None

@@ -126,7 +126,7 @@ RULES = (
     Rule(("pause",), _operator, NO_OPERATOR, _in(State.RUNNING), "It is {state}, not running.", begins=True),
     Rule(("resume",), _operator, NO_OPERATOR, _in(State.PAUSED), "It is {state}, not paused.", begins=True),
     Rule(("cancel",), _operator, NO_OPERATOR, _in(State.APPROVED, *UNDER_WAY), begins=True),
-    Rule(("settle_held",), _operator, NO_OPERATOR, _in(*UNDER_WAY)),
+    Rule(("act_on_held",), _operator, NO_OPERATOR, _in(*UNDER_WAY)),
     Rule(("agree_retry",), _approver, NO_APPROVER, _in(*State)),
     Rule(("comment",), lambda relation: bool(relation.roles), _needs("a role"), _in(*OPEN)),
 )

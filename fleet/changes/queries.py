@@ -1,4 +1,4 @@
-"""Named reads of changes for the screens: each a constant number of queries, whatever the number of machines."""
+"""What the screens read of changes, by name: each in a constant number of queries, whatever the number of machines."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A change: what is asked for, for which machines, who had a hand in it and who agreed."""
+"""A change: what it does, to which machines, who contributed to it, and where it is in its life."""
 
 from django.db import models
 from django.db.models import Q
@@ -58,8 +58,8 @@ class Change(models.Model):
     `calendar` (closed by default), `not_before` and `not_after` say when it may run. `spec_digest` is SHA-256 over the
     canonical JSON of all of these. `due_at`, `lease` and `claims` belong to the worker while the change is being checked.
 
-    `round` rises when a stopped change needs a fresh approval for the rest; what had failed until then is in
-    `failures_forgiven` and counts no more. `wave` is the wave that is open (0 the canary), and `hold_until` or
+    `round` rises when a fresh approval is asked for the rest of a change that stopped by itself; what had failed until then is
+    in `failures_forgiven` and no longer counts. `wave` is the wave that is open (0 the canary), and `hold_until` or
     `holds_for_person` what the next one waits for.
     """
 
@@ -145,7 +145,7 @@ class Change(models.Model):
 
 
 class Contributor(models.Model):
-    """A person who had a hand in a revision: the author and every editor. None of them may approve it."""
+    """A person who contributed to a revision: the author and every editor. None of them may approve it."""
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="contributors")
     revision = models.PositiveIntegerField()

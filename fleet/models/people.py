@@ -1,4 +1,4 @@
-"""People and what they may do, by account and by environment."""
+"""People and their roles, by account and by environment."""
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models

@@ -1,4 +1,4 @@
-"""The reviewer's acts. An approval means exactly the form that was on the screen: its spec digest and its machines."""
+"""What reviewers do. An approval is for exactly the plan that was on the screen: its spec digest and its machines."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from fleet.audit.trail import record_on
 from fleet.changes.acting import locked
 from fleet.changes.permissions import require
 from fleet.changes.review.groups import Group, grouped
-from fleet.changes.review.quorum import told_by_the_database
+from fleet.changes.review.quorum import refusals_of_the_database
 from fleet.changes.review.requirements import assess, require_met
 from fleet.guards import approvals
 from fleet.guards.window import window_of
@@ -22,11 +22,12 @@ APPROVAL_LASTS = timedelta(hours=72)
 
 
 def approve(*, actor: User, change_id: int, digest: str, confirmed: str, now: datetime) -> Change:
-    """Approve the form with this digest; `confirmed` is the number of machines as the reviewer typed it.
+    """Approve the plan with this digest; `confirmed` is the number of machines as the reviewer typed it.
 
-    The same list that the reviewer saw (`requirements`) decides, and the database refuses the gravest once more, whoever asks.
+    The list that the reviewer saw (`requirements`) decides, and triggers of the database refuse the gravest once more, whatever
+    code asks.
     """
-    with told_by_the_database(), transaction.atomic():
+    with refusals_of_the_database(), transaction.atomic():
         return _approve(actor=actor, change_id=change_id, digest=digest, confirmed=confirmed, now=now)
 
 
@@ -79,13 +80,13 @@ def _approve(*, actor: User, change_id: int, digest: str, confirmed: str, now: d
 
 
 def valid_approvals(change: Change, now: datetime) -> list[Approval]:
-    """Return the approvals that count for the present form of the change, with their reviewers."""
+    """Return the approvals that are valid for the present form of the change, with their reviewers."""
     return list(approvals.valid_approvals(change, now).select_related("reviewer"))
 
 
 @transaction.atomic
 def mark_seen(*, actor: User, change_id: int, key: str, now: datetime) -> SeenMark:
-    """Mark a group of machines as looked at: whoever approves has marked every group with warnings."""
+    """Mark a group of machines as seen; an approval needs that of every group with warnings."""
     change, group = _group(actor, change_id, key, now)
     mark, new = SeenMark.objects.get_or_create(
         change=change, revision=change.revision, reviewer=actor, group_key=key, defaults={"at": now}
@@ -105,10 +106,10 @@ def mark_seen(*, actor: User, change_id: int, key: str, now: datetime) -> SeenMa
 
 @transaction.atomic
 def unmark_seen(*, actor: User, change_id: int, key: str, now: datetime) -> None:
-    """Take a mark back."""
+    """Take back the mark that a group was seen."""
     change, group = _group(actor, change_id, key, now)
-    gone, _ = change.seen_marks.filter(revision=change.revision, reviewer=actor, group_key=key).delete()
-    if gone:
+    deleted, _ = change.seen_marks.filter(revision=change.revision, reviewer=actor, group_key=key).delete()
+    if deleted:
         record_on(
             change,
             "change.group_unseen",
@@ -176,7 +177,7 @@ def reopen(change: Change, *, void_reason: str, now: datetime) -> None:
     change.approvals_needed, change.quorum_reasons, change.round = 1, [], 1
     change.start_at, change.scheduled_by, change.waits_for = None, None, ""
     change.edited_at = now
-    change.lease += 1  # whoever checks it still is overtaken
+    change.lease += 1  # a worker that still checks it finds itself overtaken
     change.save()
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=change.author)
 
@@ -185,7 +186,7 @@ def reopen(change: Change, *, void_reason: str, now: datetime) -> None:
 def comment(
     *, actor: User, change_id: int, text: str, now: datetime, group_key: str = "", instance_pk: int | None = None
 ) -> Comment:
-    """Say something that decides nothing: of the whole change, of a group of machines, or of one machine."""
+    """Comment on the whole change, on a group of machines, or on one machine. It decides nothing."""
     change = locked(change_id)
     require("comment", change, actor, now)
     if not text.strip():
@@ -211,7 +212,7 @@ def comment(
 def expire_approvals(now: datetime) -> int:
     """End what was not started in time: approvals that ran out, hours that are over. Return how many changes ended.
 
-    A window that was missed is not made up for later: late is worse than never.
+    Hours that were missed are not made up for later: a late start would surprise those who are on duty then.
     """
     waiting = Change.objects.filter(state__in=[ChangeState.IN_REVIEW, ChangeState.APPROVED]).filter(
         Q(state=ChangeState.APPROVED, approved_until__lte=now) | Q(not_after__lte=now) | Q(calendar__isnull=False)

@@ -1,4 +1,4 @@
-"""The machines of a change by what happens to each: counted in the database, so that ten thousand cost what ten cost."""
+"""The machines of a change, grouped by what happens to them, in the database: ten thousand cost no more than ten."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from fleet.inventory.lifecycle import os_label
 from fleet.lib.canonical import digest
 from fleet.models import Change, Image, Instance, Target
 
-# Warnings that are worth knowing and stop nobody; a group with any other is to be marked as seen.
+# Lighter warnings: a group with any other warning must be marked as seen before it is approved.
 TO_NOTE = frozenset({"login_changes", "password_unused", "same_image", "disk_grows", "data_disks", "stale_mirror"})
 
 Warned = tuple[str, str, str]  # code, sentence, what to do
@@ -76,7 +76,7 @@ class Group:
 
 @dataclass(slots=True)
 class Carries:
-    """What hangs on the old disks and the old systems: how many machines have it."""
+    """How many machines have what goes with the old disk or the old system."""
 
     snapshot_policy: int = 0
     disk_tags: int = 0
@@ -89,10 +89,10 @@ class Carries:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """The groups of a change, the gravest warning first, and of one gravity the smallest first.
+    """The groups of a change, the gravest warning first; of those with the same warning the smallest first.
 
     `warned` counts machines with grave warnings, `noted` those with lighter ones alone. `common` are the lighter warnings that
-    all machines share: they are said once, and not again in each group.
+    all machines share: they are shown once, and not in each group.
     """
 
     groups: list[Group]

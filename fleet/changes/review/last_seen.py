@@ -1,4 +1,4 @@
-"""What a person last saw of a change, and what moved since then."""
+"""What a person last saw of a change, and what has moved since."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -48,7 +48,11 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What moved since a look: settings as label, before, after; machines by how many, the first few by name."""
+    """What has moved since a person's last look: settings as label, before and after; machines as numbers, the first few by name.
+
+    `revisions` are that of the look and the present one. `reread` counts machines whose reading differs from the one that the
+    look showed.
+    """
 
     since: datetime
     revisions: tuple[int, int]
@@ -61,7 +65,7 @@ class Moved:
     comments: int = 0
 
     def __bool__(self) -> bool:
-        """Say whether anything that is approved moved, or somebody said something."""
+        """Say whether anything moved that is approved, or somebody commented."""
         return bool(self.plan_moved or self.comments)
 
     @property
@@ -70,32 +74,32 @@ class Moved:
 
 
 def last_look(person: User, change: Change) -> Look | None:
-    """Return what `person` saw last, None where this is the first look; its machines are read where they are asked for."""
+    """Return what `person` saw last, None where this is the first look. The leaf digests are read only where they are used."""
     looks = Look.objects.defer("leaves").annotate(machines=F("leaves__len"))
     return looks.filter(person=person, change=change).first()
 
 
 def look_of(person: User) -> Subquery:
-    """Return, as a part of a query of changes, what tells whether `person` has seen the present one: see `is_same`."""
+    """Return a subquery: what this person last saw of each change (compare with `still_shows`)."""
     looks = Look.objects.filter(change=OuterRef("pk"), person=person.pk)
-    return Subquery(looks.values(told=JSONArray("revision", "leaves__len", "comments")))
+    return Subquery(looks.values(seen=JSONArray("revision", "leaves__len", "comments")))
 
 
 def still_shows(seen: list[int], change: Change, *, machines: int, comments: int) -> bool:
-    """Say whether a look shows the present: within a revision machines only leave, and nothing else can move."""
+    """Say whether a look shows the present form of a change: within a revision machines only leave, and nothing else moves."""
     return seen == [change.revision, machines, comments]
 
 
 def moved_since(change: Change, look: Look, *, comments: int | None = None) -> Moved:
-    """Return what moved since a look: at most six queries, one less with the number of comments."""
+    """Return what has moved since a look: at most six queries, one less where the number of comments is passed."""
     now = _form(change)
     fields = [
         (WORDS.get(name, name), _words(name, look.spec.get(name)), _words(name, now.get(name)))
         for name in {**look.spec, **now}
         if look.spec.get(name) != now.get(name)
     ]
-    said = change.comments.count() if comments is None else comments
-    moved = Moved(look.at, (look.revision, change.revision), fields, comments=max(0, said - look.comments))
+    comments = change.comments.count() if comments is None else comments
+    moved = Moved(look.at, (look.revision, change.revision), fields, comments=max(0, comments - look.comments))
     then, leaves = _by_machine(look.leaves), _by_machine(_leaves(change))
     if then == leaves:
         return moved
@@ -119,17 +123,22 @@ def remember_look(
     machines: int | None = None,
     comments: int | None = None,
 ) -> None:
-    """Keep what `person` sees of the change now; called once the page is rendered.
+    """Store what `person` sees of the change now; called once the page is rendered.
 
-    With the last `look` nothing is written where nothing moved. One query, one more each without the numbers of machines and
-    of comments. Within a revision machines only leave, so that their number tells whether they are the same.
+    Where the last `look` is passed and nothing moved, nothing is written. One query; one more for each of the numbers of
+    machines and of comments that is not passed. Within a revision machines only leave, so that their number tells whether
+    they are the same.
     """
     form = _form(change)
-    said = change.comments.count() if comments is None else comments
+    comments = change.comments.count() if comments is None else comments
     left = change.targets.count() if machines is None else machines
-    if look and (look.revision, look.comments, look.spec) == (change.revision, said, form) and _machines(look) == left:
+    if (
+        look
+        and (look.revision, look.comments, look.spec) == (change.revision, comments, form)
+        and _machines(look) == left
+    ):
         return
-    seen = Look(person=person, change=change, at=now, revision=change.revision, spec=form, comments=said)
+    seen = Look(person=person, change=change, at=now, revision=change.revision, spec=form, comments=comments)
     seen.leaves = ArraySubquery(_keys(change))
     # One statement, so that two pages of one person at the same instant are no error.
     Look.objects.bulk_create(
@@ -150,8 +159,8 @@ def _form(change: Change) -> dict[str, Any]:
     """Return what a reviewer reads of a change beside its machines, flat, as JSON."""
     signed = spec(change)
     settings, policy, window = signed["settings"], signed["policy"], signed["window"]
-    told = {name: getattr(change, name) for name in ("title", "reason", "ticket", "rollback_plan")}
-    form: dict[str, Any] = told | settings | policy | window
+    texts = {name: getattr(change, name) for name in ("title", "reason", "ticket", "rollback_plan")}
+    form: dict[str, Any] = texts | settings | policy | window
     return form
 
 

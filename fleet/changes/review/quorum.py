@@ -1,4 +1,4 @@
-"""How many must agree: rules kept as data, settled by the check; and whether the approvals given cover exactly this."""
+"""How many people must approve, as the rules of approval say; and whether the approvals given cover exactly this change."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from fleet.guards.approvals import rules_for, valid_approvals
 from fleet.lib.refused import Refused
 from fleet.models import Change, Target
 
-# What the triggers of migrations 0002 and 0004 refuse, as people read it.
-SAID = {
+# What the triggers refuse, by the code of the error, as people read it: a sentence and the kind of the refusal.
+SENTENCES = {
     "FO002": ("You had a hand in this change; somebody who had none approves it.", "forbidden"),
     "FO003": ("The change moved while you looked. Read it once more, then decide.", "moved"),
     "23505": ("You decided on this form a moment ago. Read the change once more.", "moved"),
@@ -25,21 +25,21 @@ SAID = {
 def set_approvals_needed(change: Change) -> None:
     """Set how many approvals a change needs and which rules ask for more than one; the caller saves it.
 
-    Called by the check: a rule that is made or changed later holds for changes that are submitted later.
+    The check calls it: a rule that is made or changed later applies to changes that are submitted later.
     """
     rules = rules_for(change)
     change.approvals_needed = max((rule.approvals for rule in rules), default=1)
     change.quorum_reasons = [rule.name for rule in rules if rule.approvals > 1]
 
 
-def must_stand(change: Change, targets: Sequence[Target], now: datetime) -> None:
-    """Raise Refused unless enough approvals hold for this very form, each of which covers every one of these machines.
+def require_approvals(change: Change, targets: Sequence[Target], now: datetime) -> None:
+    """Raise Refused unless enough approvals are valid for exactly this plan, each of which covers every one of these machines.
 
     The caller holds the lock on the change. The database asks once more as it lets the change run.
     """
     approvals = list(valid_approvals(change, now))
     if len(approvals) < max(1, change.approvals_needed) or spec_digest(change) != change.spec_digest:
-        raise Refused(SAID["FO006"][0], kind="moved")
+        raise Refused(SENTENCES["FO006"][0], kind="moved")
     approved = set.intersection(*(set(approval.leaves) for approval in approvals))
     if any(leaf_digest(target) not in approved for target in targets):
         raise Refused(
@@ -50,12 +50,12 @@ def must_stand(change: Change, targets: Sequence[Target], now: datetime) -> None
 
 
 @contextmanager
-def told_by_the_database() -> Iterator[None]:
-    """Turn what the triggers refuse into the sentence of a Refused. Around the transaction, or where it ends with that."""
+def refusals_of_the_database() -> Iterator[None]:
+    """Raise Refused, with a sentence for people, for what a trigger refuses. To be used around the whole transaction."""
     try:
         yield
     except DatabaseError as error:
-        said = SAID.get(getattr(error.__cause__, "sqlstate", ""))
-        if said is None:
+        sentence, kind = SENTENCES.get(getattr(error.__cause__, "sqlstate", ""), ("", ""))
+        if not sentence:
             raise
-        raise Refused(said[0], kind=said[1]) from None
+        raise Refused(sentence, kind=kind) from None

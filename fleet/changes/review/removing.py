@@ -1,4 +1,4 @@
-"""Taking machines out of a change that is in review or approved: what was approved for the others still is."""
+"""Taking machines out of a change that is in review or approved: the approvals of the others stay valid."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -14,15 +14,16 @@ from fleet.lib.refused import Refused
 from fleet.lib.text import listed
 from fleet.models import ChangeState, Contributor, Decision, User
 
-NAMED = 50  # machines that the trail names one by one
+NAMED = 50  # machines whose names are put on the trail
 
 
 @transaction.atomic
 def remove_machines(*, actor: User, change_id: int, target_ids: Collection[int], reason: str, now: datetime) -> int:
     """Take machines out of a change that waits or is approved; return how many were taken out.
 
-    Approvals sign leaves, and what is left is a subset of them: they stay. Whoever removes has had a hand in the change from
-    then on, so an approval of their own is void; where too few are left, the change is in review again.
+    An approval signs the leaf digests of the machines, and what is left is a subset of them: it stays valid. Whoever removes
+    machines contributes to the change, so that an approval of their own is void; where too few are left, the change is in
+    review again.
     """
     change = locked(change_id)
     require("remove", change, actor, now)

@@ -1,4 +1,4 @@
-"""What an approval needs, as one list: it decides on the server, and it is what the reviewer sees."""
+"""What an approval needs, as one list: the same list decides on the server and is shown to the reviewer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from fleet.lib.refused import Refused
 from fleet.lib.text import age, count, listed, moment_utc
 from fleet.models import Approval, Change, ChangeState, User
 
-# A check older than this shows machines of yesterday: the change is submitted again, and every machine read afresh.
+# A check that is older says too little of the machines: the change is submitted again, and every machine read afresh.
 FRESH = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One condition of an approval. An unmet `must` keeps the button off; a `note` says what to know and stops nothing."""
+    """One condition of an approval. A `must` that is not met keeps the button off; a `note` informs and prevents nothing."""
 
     code: str
     ok: bool
@@ -31,7 +31,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """How a change stands with one reviewer.
+    """What a review of a change comes to for one reviewer.
 
     `decisions` are all that were ever made, in order, `approvals` those of them that count; `seen` are the keys of the groups
     that the reviewer has marked.
@@ -77,7 +77,7 @@ def may_approve(found: Sequence[Requirement]) -> bool:
 
 def require_met(found: Sequence[Requirement]) -> None:
     """Raise Refused with the first condition that must be met and is not."""
-    kinds = {"hand": "forbidden", "role": "forbidden", "seen": "wrong"}
+    kinds = {"contributed": "forbidden", "role": "forbidden", "seen": "wrong"}
     for each in found:
         if each.kind == "must" and not each.ok:
             field = "seen" if each.code == "seen" else ""
@@ -91,11 +91,11 @@ def _of_person(change: Change, user: User, relation: Relation, approvals: Sequen
     else:
         yield Requirement("state", False, f"It is {state}, not in review.")
     if not relation.contributed:
-        yield Requirement("hand", True, "You had no hand in this change")
+        yield Requirement("contributed", True, "You had no hand in this change")
     elif relation.author:
-        yield Requirement("hand", False, "You wrote this change; somebody who had no hand in it approves it.")
+        yield Requirement("contributed", False, "You wrote this change; somebody who had no hand in it approves it.")
     else:
-        yield Requirement("hand", False, "You had a hand in this change; somebody who had none approves it.")
+        yield Requirement("contributed", False, "You had a hand in this change; somebody who had none approves it.")
     if relation.approver:
         yield Requirement("role", True, "You are an approver for all of its machines")
     else:

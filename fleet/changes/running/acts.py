@@ -80,7 +80,7 @@ def _all_retries_are_ones_own(at: Situation) -> Act | None:
 def _on_held(
     name: str, do: Callable[..., object], preview: Preview, on: Literal["machines", "retry"] = "machines"
 ) -> RunAct:
-    return RunAct(name, do, preview, "settle_held", lambda at: at.machines.held > 0, "No machine is held.", on=on)
+    return RunAct(name, do, preview, "act_on_held", lambda at: at.machines.held > 0, "No machine is held.", on=on)
 
 
 ACTS: dict[str, RunAct] = {
@@ -101,7 +101,7 @@ ACTS: dict[str, RunAct] = {
             "ask_for_rest",
             after_a_stop.ask_for_rest,
             previews.ask_for_rest,
-            "settle_held",
+            "act_on_held",
             _can_ask_for_rest,
             "It did not stop by itself, or the rest was asked for.",
             _machines_in_flight,
@@ -110,7 +110,7 @@ ACTS: dict[str, RunAct] = {
             "resume_rest",
             after_a_stop.resume_rest,
             previews.resume,
-            "settle_held",
+            "act_on_held",
             lambda at: at.change.rest_asked and not at.change.aborted_at,
             "Nobody asked for a fresh approval of the rest.",
             _rest_not_approved,
@@ -121,7 +121,7 @@ ACTS: dict[str, RunAct] = {
             "skip",
             held_machines.skip,
             previews.skip,
-            "settle_held",
+            "act_on_held",
             lambda at: at.machines.held + at.machines.queued > 0,
             "No machine waits or is held.",
             on="machines",
@@ -130,7 +130,7 @@ ACTS: dict[str, RunAct] = {
             "judge",
             held_machines.judge_inconclusive,
             previews.judge,
-            "settle_held",
+            "act_on_held",
             lambda at: at.machines.inconclusive > 0,
             "No step was inconclusive.",
             on="machines",

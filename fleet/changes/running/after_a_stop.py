@@ -1,4 +1,4 @@
-"""After a change has stopped by itself: its rest starts again only with a fresh approval, by people who saw what failed."""
+"""After a change has stopped by itself: the rest of its machines begins only once it was approved afresh."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from django.db import transaction
 from fleet.audit.trail import record_on
 from fleet.changes.acting import locked, wake
 from fleet.changes.permissions import require
-from fleet.changes.review.quorum import must_stand, told_by_the_database
+from fleet.changes.review.quorum import refusals_of_the_database, require_approvals
 from fleet.engine.admission import admit
 from fleet.engine.waves import counts_of
 from fleet.lib.refused import Refused
@@ -19,11 +19,11 @@ from fleet.models import Change, ChangeState, Contributor, User
 def ask_for_rest(*, actor: User, change_id: int, reason: str, now: datetime) -> Change:
     """Ask for a fresh approval of the machines that have not begun.
 
-    Refused while a machine is in flight or held: who approves must know how each of them ended. What has failed until now
-    counts no more once the rest runs; the budgets begin anew.
+    Refused while a machine is in flight or held: whoever approves must know how each of them ended. What has failed until now
+    no longer counts against the error budgets once the rest runs.
     """
     change = locked(change_id)
-    require("settle_held", change, actor, now)
+    require("act_on_held", change, actor, now)
     if change.state != ChangeState.TRIPPED:
         raise Refused(f"It is {change.get_state_display().lower()}; it did not stop by itself.", kind="moved")
     if not reason.strip():
@@ -33,14 +33,14 @@ def ask_for_rest(*, actor: User, change_id: int, reason: str, now: datetime) -> 
         first = f"{count(whole.held, 'machine is', 'machines are')} held" if whole.held else "Machines are in flight"
         raise Refused(f"{first}. Settle them first: reviewers need to know how each one ended.", kind="moved")
     change.round += 1
-    # No wave is open until the rest was approved: that tells this stop from one that nobody asked about yet.
+    # No wave is open until the rest was let go on: that tells this stop from one that nobody has asked about yet.
     change.approved_until = change.wave_opened_at = None
     change.failures_forgiven, change.skips_forgiven = whole.failed, whole.skipped
     change.waits_for = f"The rest waits for a fresh approval: {reason.strip()}"[:300]
     change.save(
         update_fields=["round", "approved_until", "wave_opened_at", "failures_forgiven", "skips_forgiven", "waits_for"]
     )
-    # Whoever says that it is safe to go on is not the one who agrees.
+    # Whoever says that it is safe to go on cannot be the one who approves that.
     Contributor.objects.get_or_create(change=change, revision=change.revision, user=actor)
     record_on(
         change,
@@ -54,18 +54,18 @@ def ask_for_rest(*, actor: User, change_id: int, reason: str, now: datetime) -> 
     return change
 
 
-@told_by_the_database()
+@refusals_of_the_database()
 @transaction.atomic
 def resume_rest(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Let the rest run, as it was approved afresh."""
+    """Let the rest run, once it was approved afresh."""
     change = locked(change_id)
-    require("settle_held", change, actor, now)
+    require("act_on_held", change, actor, now)
     if not change.rest_asked:
         raise Refused("Nobody asked for a fresh approval of the rest yet. Ask for it first.", kind="moved")
     targets = list(
         change.targets.filter(open=True).select_related("instance", "instance__account").order_by("position")
     )
-    must_stand(change, targets, now)
+    require_approvals(change, targets, now)
     change.state, change.waits_for, change.wave_opened_at = ChangeState.RUNNING, "", now
     change.save(update_fields=["state", "waits_for", "wave_opened_at"])
     admit(change, now)

@@ -1,4 +1,4 @@
-"""Why machines are held or failed, in words, with the next act: a hundred rows as the few clusters that they are."""
+"""Why machines are held or failed, in words, with what to do next: many machines as the few clusters of one cause each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Machines of a change with one cause, in one state. `note` is what is known of one of them."""
+    """Machines of a change with one cause, in one state. `note` is what is known about one of them."""
 
     cause: Cause
     state: str
@@ -46,9 +46,9 @@ class Cluster:
 
 START_REFUSED = frozenset({"OperationDenied.NoStock"})
 NEW_SIZE = "Choose another size in a copy of the change, or leave it empty."
-# Of these codes themselves an operator reads what is uncertain, and of no other.
+# These codes themselves say what is uncertain about a call that was sent; no other code does.
 OF_UNCERTAINTY = frozenset({"IdempotentParameterMismatch", INCONCLUSIVE, GATE_CLOSED, RESTORED})
-# By the API's code, or ours. What is not here is told by state and outcome.
+# By the API's code, or ours: what happened, and what to do next. For any other code state and outcome say it.
 KNOWN = {
     "InvalidInstanceId.NotFound": ("The machine no longer exists", "Nothing is left to do for it here."),
     "InstanceLockedForSecurity": (
@@ -168,7 +168,7 @@ def cause_of(code: str, state: str, outcome: str, *, past_the_line: bool, held_f
 
 
 def clusters(change: Change, states: Sequence[str] = (State.HELD, State.FAILED)) -> list[Cluster]:
-    """Return the clusters of a change, held ones first, then the largest: one query, its answer independent of the machines."""
+    """Return the clusters of a change, held ones first, then the largest: one query, however many machines there are."""
     untouched = Count("pk", filter=NOTHING_SENT)
     rows = (
         change.replacements.filter(state__in=states)
@@ -182,7 +182,7 @@ def clusters(change: Change, states: Sequence[str] = (State.HELD, State.FAILED))
             if number:
                 cause = cause_of(code, state, outcome, past_the_line=sent, held_from=held_from)
                 found.append(Cluster(cause, state, held_from, outcome, number, sent, note))
-    return sorted(found, key=lambda one: (one.state != State.HELD, -one.machines, one.cause.words))
+    return sorted(found, key=lambda cluster: (cluster.state != State.HELD, -cluster.machines, cluster.cause.words))
 
 
 def rows_of(change: Change, cluster: Cluster) -> QuerySet[Replacement]:

@@ -1,4 +1,4 @@
-"""People's acts on a running change. What they set in motion is carried out by the engine."""
+"""What people do to a whole run: start, pause, resume, promote, cancel. The engine carries it out."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from fleet.audit.trail import event, record_all, record_on
 from fleet.changes.acting import locked, wake
 from fleet.changes.judging.images import image_of
 from fleet.changes.permissions import require
-from fleet.changes.review.quorum import must_stand, told_by_the_database
+from fleet.changes.review.quorum import refusals_of_the_database, require_approvals
 from fleet.engine.admission import admit, close_if_ended
 from fleet.engine.handlers.returning import send_back_fields
 from fleet.engine.moves import move
@@ -22,17 +22,17 @@ from fleet.models import Change, ChangeState, Outcome, Replacement, ReplacementS
 from fleet.vault.passwords import destroy_password
 
 
-@told_by_the_database()
+@refusals_of_the_database()
 @transaction.atomic
 def start(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Start an approved change: the form must be the approved one, its machines a subset of the approved ones.
+    """Start an approved change: its plan must be the approved one, and its machines a subset of the approved ones.
 
     Its hours must be open and long enough, without a freeze and with the kill switch off.
     """
     change = locked(change_id)
     require("start", change, actor, now)
     targets = list(change.targets.select_related("instance", "instance__account").order_by("position"))
-    must_stand(change, targets, now)
+    require_approvals(change, targets, now)
     if why := may_start(change, now):
         raise Refused(why, kind="moved")
     waves = waves_of(Policy.of(change.policy), targets)
@@ -61,7 +61,7 @@ def start(*, actor: User, change_id: int, now: datetime) -> Change:
 
 @transaction.atomic
 def pause(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Start nothing new. What was not sent yet goes back to what it was, and to the queue; the rest is driven to its end."""
+    """Let nothing new begin. Machines for which nothing was sent go back to what they were; the others are driven on."""
     change = locked(change_id)
     require("pause", change, actor, now)
     change.state, change.waits_for = ChangeState.PAUSED, ""
@@ -74,7 +74,7 @@ def pause(*, actor: User, change_id: int, now: datetime) -> Change:
 
 @transaction.atomic
 def resume(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Let a paused change go on where it was."""
+    """Let a paused change go on."""
     change = locked(change_id)
     require("resume", change, actor, now)
     change.state = ChangeState.RUNNING
@@ -87,7 +87,7 @@ def resume(*, actor: User, change_id: int, now: datetime) -> Change:
 
 @transaction.atomic
 def promote(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Open the rest after the canary, whatever it waits for: a person, or its time."""
+    """Open the next wave after the canary now, whether it waits for a person or for its time."""
     change = locked(change_id)
     require("pause", change, actor, now)
     following = next_wave(change, counts_of(change))
@@ -112,7 +112,7 @@ def promote(*, actor: User, change_id: int, now: datetime) -> Change:
 
 @transaction.atomic
 def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
-    """End the change: what was not sent yet keeps its old system, in its former power state; the rest is driven to its end."""
+    """End the change. Machines for which nothing was sent keep their old system and power state; the others are driven on."""
     change = locked(change_id)
     require("cancel", change, actor, now)
     queued = list(
@@ -154,15 +154,15 @@ def cancel(*, actor: User, change_id: int, now: datetime) -> Change:
 
 
 def call_back(change: Change, now: datetime, outcome: str = "") -> int:
-    """Mark what was not sent yet to go back to its former power state; return how many.
+    """Send machines for which nothing was sent back to their former power state; return how many.
 
-    `outcome` is the end that waits there; without one it is the queue. A row that a worker holds just now is looked at
-    when it has settled: the mark alone keeps its call from leaving.
+    `outcome` is what they end with there; without one they go back to the queue. A row that a worker has claimed just now is
+    looked at once its claim is over: the mark alone keeps the irreversible call from being sent.
     """
     before_the_line = change.replacements.filter(NOTHING_SENT, state__in=BEFORE_THE_LINE)
     rows = before_the_line.exclude(returning=True, outcome=outcome)
     why = "the change was ended" if outcome else "the change was paused"
     note = f"Called back before anything was sent, since {why}; the old system is intact."
-    marked_rows = rows.update(outcome=outcome, note=note, **send_back_fields(now))
+    sent_back = rows.update(outcome=outcome, note=note, **send_back_fields(now))
     before_the_line.filter(returning=True, leased_until=None).update(due_at=now)
-    return marked_rows
+    return sent_back

@@ -1,6 +1,6 @@
-"""People's acts on machines of a running change: those that are held, and those that have not begun.
+"""What people do to single machines of a run: those that are held, and those that have not begun.
 
-Each takes a list of replacements, so that one act serves a whole cluster; what moved meanwhile is left alone.
+Each act takes many replacements, since a whole cluster is dealt with at once; those that moved meanwhile are left alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ State = ReplacementState
 
 
 def look_again(*, actor: User, change_id: int, replacement_ids: Sequence[int], now: datetime) -> int:
-    """Give held machines back to the engine, in the state that each was held from. No new token, no new epoch."""
+    """Give held machines back to the engine, in the state that each was held from, with the same token."""
 
     def act(row: Replacement) -> Move:
         # One whose snapshot is being taken goes on with it; in a paused change an untouched machine goes back first.
@@ -67,7 +67,7 @@ def skip(*, actor: User, change_id: int, replacement_ids: Sequence[int], now: da
 def judge_inconclusive(
     *, actor: User, change_id: int, replacement_ids: Sequence[int], serves: bool, now: datetime
 ) -> int:
-    """Say of machines whose step gave no verdict what it was. Good goes on, bad counts as failed."""
+    """Give the verdict for machines whose step before or after gave none: those that serve go on, the others count as failed."""
 
     def fits(row: Replacement) -> bool:
         return _is_held(row) and row.error_code == INCONCLUSIVE
@@ -103,7 +103,7 @@ def evidence(row: Replacement) -> Outcome:
 
 
 def _as_seen(row: Replacement) -> Outcome:
-    """Return the same, where its last reading does not say more: a machine without a system disk is told as such."""
+    """The same, unless its last reading shows no system disk at all."""
     outcome, machine = evidence(row), row.instance
     past_the_line = outcome is not Outcome.FAILED_UNTOUCHED
     return Outcome.FAILED_DISKLESS if past_the_line and not machine.disk_id and not machine.gone_at else outcome
@@ -135,18 +135,18 @@ def _act_on_held(
     action: str,
     **data: object,
 ) -> int:
-    """Move each of these machines that fits; return how many. The worker that has one of them finds itself overtaken."""
+    """Move each of these machines that fits, and return how many. A worker that has claimed one finds itself overtaken."""
     change = locked(change_id)
-    require("settle_held", change, actor, now)
+    require("act_on_held", change, actor, now)
     found = change.replacements.select_for_update(of=("self",), no_key=True).filter(pk__in=replacement_ids)
     rows = [row for row in found.select_related("instance", "target", "change").order_by("pk") if fits(row)]
     if not rows:
         one = len(replacement_ids) == 1
         if action == "instance.left_out":
-            said = "This machine moved on" if one else "These machines moved on"
-            raise Refused(f"{said}: only what has not begun, or is held untouched, is skipped.", kind="moved")
-        said = "This machine is no longer held" if one else "None of these machines is held any more"
-        raise Refused(f"{said}. Look at the present state.", kind="moved")
+            which = "This machine moved on" if one else "These machines moved on"
+            raise Refused(f"{which}: only what has not begun, or is held untouched, is skipped.", kind="moved")
+        which = "This machine is no longer held" if one else "None of these machines is held any more"
+        raise Refused(f"{which}. Look at the present state.", kind="moved")
     moves = [(row, act(row)) for row in rows]
     move(moves, now)
     events = [
@@ -165,12 +165,12 @@ def _act_on_held(
         )
         for row, decided in moves
     ]
-    _attend(change, now)
+    _look_after(change, now)
     wake()
     record_all(events)
     return len(rows)
 
 
-def _attend(change: Change, now: datetime) -> None:
+def _look_after(change: Change, now: datetime) -> None:
     if not close_if_ended(change, now):
         admit(change, now)

@@ -49,40 +49,38 @@ def _driven(numbers: dict[str, int]) -> str:
     return f"{number:,} past the line of no return {'is driven to its' if number == 1 else 'are driven to their'} end"
 
 
-def pause(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+def pause(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
     numbers = _moving(change)
-    numbers["left"] = at.whole.queued + numbers["brought_back"]
+    numbers["left"] = counted.whole.queued + numbers["brought_back"]
     waits = count(numbers["left"], "machine waits", "machines wait")
     return Effect(f"{_back(numbers)}, and to the queue. {_driven(numbers)}. Then {waits}.", numbers)
 
 
-def cancel(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
-    numbers = _moving(change) | {"cancelled": at.whole.queued, "held": at.whole.held}
+def cancel(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+    numbers = _moving(change) | {"cancelled": counted.whole.queued, "held": counted.whole.held}
     never = count(numbers["cancelled"], "machine never begins", "machines never begin")
     words = f"{never}. {_back(numbers)}. {_driven(numbers)}."
-    if at.whole.held:
-        words += f" {count(at.whole.held, 'held machine waits', 'held machines wait')} for a person."
+    if counted.whole.held:
+        words += f" {count(counted.whole.held, 'held machine waits', 'held machines wait')} for a person."
     return Effect(words, numbers)
 
 
-def resume(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+def resume(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
     policy = Policy.of(change.policy)
-    begin = _may_begin(change, at, at.wave(change.wave).queued, now)
-    words = (
-        f"{count(begin, 'machine begins', 'machines begin')} at once, {at.whole.queued - begin:,} wait for their turn."
-    )
+    begin = _may_begin(change, counted, counted.wave(change.wave).queued, now)
+    words = f"{count(begin, 'machine begins', 'machines begin')} at once, {counted.whole.queued - begin:,} wait for their turn."
     if not begin and (why := may_begin(change, now)):
         words = f"Nothing begins yet: {why}"
-    return Effect(words, {"begin": begin, "left": at.whole.queued - begin, "at_once": policy.max_in_flight})
+    return Effect(words, {"begin": begin, "left": counted.whole.queued - begin, "at_once": policy.max_in_flight})
 
 
-def promote(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
-    following = next_wave(change, at)
+def promote(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+    following = next_wave(change, counted)
     if following is None:
         return Effect("Nothing is held back.", {"begin": 0, "machines": 0, "left": 0})
-    begin = _may_begin(change, at, following.queued, now)
+    begin = _may_begin(change, counted, following.queued, now)
     name = wave_name(Policy.of(change.policy), following.number)
-    numbers = {"begin": begin, "machines": following.queued, "left": at.whole.queued - following.queued}
+    numbers = {"begin": begin, "machines": following.queued, "left": counted.whole.queued - following.queued}
     return Effect(
         f"{name[0].upper()}{name[1:]} opens with {count(following.queued, 'machine')}; {begin:,} of them begin at once."
         f" {numbers['left']:,} more follow in later waves.",
@@ -90,17 +88,17 @@ def promote(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) ->
     )
 
 
-def _may_begin(change: Change, at: RunCounts, queued: int, now: datetime) -> int:
-    if at.whole.inconclusive or may_begin(change, now):
+def _may_begin(change: Change, counted: RunCounts, queued: int, now: datetime) -> int:
+    if counted.whole.inconclusive or may_begin(change, now):
         return 0
-    return max(0, min(Policy.of(change.policy).max_in_flight - at.whole.in_flight, queued))
+    return max(0, min(Policy.of(change.policy).max_in_flight - counted.whole.in_flight, queued))
 
 
-def ask_for_rest(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
-    numbers = {"machines": at.whole.queued, "forgiven": at.whole.failed + at.whole.skipped}
+def ask_for_rest(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+    numbers = {"machines": counted.whole.queued, "forgiven": counted.whole.failed + counted.whole.skipped}
     return Effect(
-        f"Reviewers are asked to approve {count(at.whole.queued, 'machine')} afresh. The {numbers['forgiven']:,} that failed or"
-        " were skipped count no more against the budgets once the rest runs.",
+        f"Reviewers are asked to approve {count(counted.whole.queued, 'machine')} afresh."
+        f" The {numbers['forgiven']:,} that failed or were skipped count no more against the budgets once the rest runs.",
         numbers,
     )
 
@@ -108,7 +106,7 @@ def ask_for_rest(change: Change, at: RunCounts, now: datetime, ids: Sequence[int
 def _machines(fitting: Q, words: Callable[[int, int], str]) -> Preview:
     """Return the effect of an act on single machines: how many fit, and how many of them are past the line."""
 
-    def effect(change: Change, at: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
+    def effect(change: Change, counted: RunCounts, now: datetime, ids: Sequence[int]) -> Effect:
         rows = change.replacements.filter(fitting, pk__in=ids)
         found = rows.aggregate(machines=Count("pk"), untouched=Count("pk", filter=NOTHING_SENT))
         numbers = {"machines": found["machines"], "past_the_line": found["machines"] - found["untouched"]}

@@ -1,8 +1,8 @@
-"""Once more, with a new token: for a held machine whose call was sent and whose answer was lost for good.
+"""Retries: a second call with a new token, for a held machine whose call was sent and whose answer was lost for good.
 
-The approval is for one disk id, and so is a retry: it is open only while the machine still shows the disk that was approved.
-A machine with another disk needs a change of its own. One person asks, another one who may approve agrees; and not before no
-earlier call can land any more.
+The approval is for one disk id, and so is a retry: it is possible only while the machine still shows the disk that was
+approved. A machine with another disk needs a change of its own. One person asks, and another one who may approve agrees, once
+no earlier call can take effect any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,9 +40,9 @@ def agree_retries(*, actor: User, change_id: int, retry_ids: Sequence[int], now:
 
 @transaction.atomic
 def ask_retry(*, actor: User, change_id: int, replacement_id: int, reason: str, now: datetime) -> Retry:
-    """Ask to send the call for a held machine once more, with a new token. It counts when another person agreed."""
+    """Ask to send the call for a held machine once more, with a new token. It is sent once another person has agreed."""
     change = locked(change_id)
-    require("settle_held", change, actor, now)
+    require("act_on_held", change, actor, now)
     row = _held(change, replacement_id)
     _must_be_open(row)
     if not reason.strip():
@@ -103,9 +103,9 @@ def agree_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) ->
 
 @transaction.atomic
 def withdraw_retry(*, actor: User, change_id: int, retry_id: int, now: datetime) -> None:
-    """Take a retry back that nobody agreed to yet."""
+    """Take back a retry that nobody has agreed to yet."""
     change = locked(change_id)
-    require("settle_held", change, actor, now)
+    require("act_on_held", change, actor, now)
     retry = _open(change, retry_id)
     row = retry.replacement
     retry.delete()
@@ -131,13 +131,13 @@ def unanswered(change: Change) -> QuerySet[Retry]:
 
 
 def safe_from(row: Replacement) -> datetime:
-    """Return the moment from which no call that was sent for this machine can land any more."""
+    """Return the moment from which no call that was sent for this machine can take effect any more."""
     assert row.first_sent_at is not None
     return row.first_sent_at + LATE_CALLS_END
 
 
 def retryable(row: Replacement) -> bool:
-    """Say whether a retry can be asked for: held, sent, never answered, and the approved disk still shows."""
+    """Say whether a retry can be asked for: it is held, its call was never answered, and it still shows the approved disk."""
     sent = row.first_sent_at is not None and not row.new_disk_id
     return row.state == ReplacementState.HELD and sent and row.instance.disk_id == row.target.seen["disk_id"]
 

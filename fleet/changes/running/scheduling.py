@@ -1,4 +1,4 @@
-"""Starting by itself at a time that a person chose for an approved change. What comes late starts nothing."""
+"""Starting an approved change by itself, at a time that a person chose. A start that was missed is not made up for."""
 
 from datetime import datetime, timedelta
 
@@ -20,9 +20,9 @@ PATIENCE = timedelta(hours=1)
 
 @transaction.atomic
 def schedule(*, actor: User, change_id: int, at: datetime | None, now: datetime) -> Change:
-    """Let an approved change start by itself at `at`; None asks for the next opening of its hours.
+    """Let an approved change start by itself at `at`, or with None at the next opening of its hours.
 
-    Only an approved change has a start: one that is approved late starts nothing by itself.
+    Only a change that is approved already: an approval that comes late starts nothing.
     """
     change = locked(change_id)
     require("schedule", change, actor, now)
@@ -48,7 +48,7 @@ def schedule(*, actor: User, change_id: int, at: datetime | None, now: datetime)
 
 @transaction.atomic
 def unschedule(*, actor: User, change_id: int, now: datetime) -> Change:
-    """Take a planned start back; the approval stays."""
+    """Take back a planned start; the approvals stay valid."""
     change = locked(change_id)
     require("schedule", change, actor, now)
     if change.start_at is None:
@@ -62,8 +62,8 @@ def unschedule(*, actor: User, change_id: int, now: datetime) -> Change:
 def start_due(now: datetime) -> int:
     """Start what is planned for now, as the person who planned it; return how many. What was missed expires.
 
-    Called by the worker. Something in the way (kill switch, freeze, a role that was taken away) is waited for until the last
-    start of that window, and said once.
+    The worker calls it. Where something prevents a start (kill switch, freeze, a role that was taken away), it is tried again
+    until the last start of that window, and the reason is recorded once.
     """
     due = Change.objects.filter(state=ChangeState.APPROVED, start_at__lte=now).order_by("start_at", "pk")
     return sum(_start(change, now) for change in due.select_related("scheduled_by"))
@@ -74,12 +74,12 @@ def _start(change: Change, now: datetime) -> bool:
         return False
     if not change.scheduled_by.is_active:
         who = change.scheduled_by
-        _waits(change.pk, f"{who} planned the start and was deactivated. Start it yourself, or plan it anew.")
+        _record_wait(change.pk, f"{who} planned the start and was deactivated. Start it yourself, or plan it anew.")
         return False
     try:
         controls.start(actor=change.scheduled_by, change_id=change.pk, now=now)
     except Refused as refused:
-        _waits(change.pk, refused.sentence)
+        _record_wait(change.pk, refused.sentence)
         return False
     return True
 
@@ -101,7 +101,7 @@ def _missed(change_id: int, now: datetime) -> bool:
 
 
 @transaction.atomic
-def _waits(change_id: int, why: str) -> None:
+def _record_wait(change_id: int, why: str) -> None:
     change = locked(change_id)
     if change.state != ChangeState.APPROVED or change.waits_for == why[:300]:
         return

@@ -43,8 +43,8 @@ def test_the_author_is_refused_with_any_role(here: World) -> None:
         "You had a hand in this change; somebody who had none approves it.",
     )
     listed = {each.code: each for each in assess(change, here.author, here.now).requirements}
-    assert not listed["hand"].ok
-    assert listed["hand"].words.startswith("You wrote this change")
+    assert not listed["contributed"].ok
+    assert listed["contributed"].words.startswith("You wrote this change")
     assert not Approval.objects.exists()
 
 

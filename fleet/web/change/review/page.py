@@ -23,7 +23,14 @@ from fleet.web.shared.numbers import id_of
 PAGE = "review/review.html"
 # Conditions that get no line while they are met: another part of the page shows them, or they are nearly always met.
 UNSAID = frozenset({"state", "role", "kill"})
-GLYPHS = {"hand": "block", "role": "block", "already": "ok", "fresh": "clock", "window": "clock", "freeze": "freeze"}
+GLYPHS = {
+    "contributed": "block",
+    "role": "block",
+    "already": "ok",
+    "fresh": "clock",
+    "window": "clock",
+    "freeze": "freeze",
+}
 
 
 @dataclass(frozen=True, slots=True)
