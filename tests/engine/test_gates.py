@@ -52,6 +52,22 @@ def test_a_call_counts_in_the_minute_in_which_it_leaves(fleet: Emulator, clock: 
     assert windows == [(minute, 1)]
 
 
+def test_no_more_calls_leave_in_a_minute_than_the_quota_has(fleet: Emulator, clock: ManualClock) -> None:
+    change = run(3, clock, policy=AT_ONCE)
+    with no_quota():
+        fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 3)
+    Account.objects.update(replace_quota=2)
+    clock.advance(120)
+
+    loop.step(clock)
+    assert len(fleet.journal(action="ReplaceSystemDisk")) == 2
+    loop.step(clock)
+    assert len(fleet.journal(action="ReplaceSystemDisk")) == 2
+    clock.advance(61)
+    loop.step(clock)
+    assert len(fleet.journal(action="ReplaceSystemDisk")) == 3
+
+
 def test_no_call_leaves_in_a_freeze_that_began_during_the_reading(fleet: Emulator, clock: ManualClock) -> None:
     change = run(1, clock, policy=AT_ONCE)
     with no_quota():
