@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fleet.management.processes.child import CannotStart, clean_environment, free_port, spawn, tail, wait_for
 from fleet.management.processes.guardian import Guardian
-from fleet.management.testing.png import with_palette
 
 WINDOW = {"width": 1280, "height": 800}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
@@ -161,7 +160,7 @@ def _reviewed(page: Page, change: str, picture: Path) -> None:
     for number, group in enumerate(groups):
         if number == len(groups) // 2:
             page.evaluate("document.activeElement.blur()")
-            picture.write_bytes(with_palette(page.screenshot()))
+            page.screenshot(path=picture)
         with page.expect_response(lambda answer: answer.request.method == "POST"):
             group.check()
     page.get_by_label("Type the number of machines").fill(machines)
@@ -186,4 +185,4 @@ def _started(page: Page, change: str, picture: Path) -> None:
 
     if not wait_for(what=worth_showing, seconds=10 * 60, every=0.5):
         raise CannotStart("The run did not get on. Try again on a machine that is less busy.")
-    picture.write_bytes(with_palette(page.screenshot()))
+    page.screenshot(path=picture)
