@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 RUNNING = (ROOT / "fleet" / "management" / "README.md").read_text()
 MOST_LINES = 250
-LARGEST_PICTURE = 120 * 1024  # bytes
+LARGEST_PICTURE = 160 * 1024  # bytes
 
 
 def part(heading: str) -> str:
