@@ -20,6 +20,7 @@ from fleet.models import (
     Target,
     User,
 )
+from tests.support.pages import PageClient
 from tests.support.rules import rules_off
 
 PASSWORD = "correct horse battery"
@@ -35,7 +36,7 @@ def person(name: str, *roles: Role, account: Account | None = None, environment:
 
 
 def signed_in(user: User) -> Client:
-    client = Client()
+    client = PageClient()
     client.force_login(user)
     return client
 
