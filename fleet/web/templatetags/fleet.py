@@ -5,6 +5,7 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -55,6 +56,25 @@ def status_badge(status: str, box: bool = False) -> SafeString:
         return format_html('<span class="mute">{}</span>', status)
     words = "Being created" if status == "Pending" else status
     return badge(*badges.INSTANCE.get(status, badges.Badge("off", "info")), words, box=box)
+
+
+@register.simple_block_tag
+def empty_state(
+    content: SafeString, glyph: str, title: str, heading: str = "h3", href: str = "", act: str = "", boxed: bool = False
+) -> SafeString:
+    """Say, in place of a list that is empty, what the place is for; with `href`, lead on by a button that says `act`."""
+    return render_to_string(
+        "shared/_empty_state.html",
+        {
+            "glyph": glyph,
+            "title": title,
+            "words": content,
+            "heading": heading,
+            "href": href,
+            "act": act,
+            "boxed": boxed,
+        },
+    )
 
 
 @register.simple_tag(takes_context=True)

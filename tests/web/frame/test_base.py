@@ -15,6 +15,7 @@ from django.urls import reverse
 from fleet.models import Account, ChangeState, Outcome, RegionMirror, ReplacementState, Role
 from fleet.web.shared import badges
 from fleet.web.shared.forms import Consequences, Form, fault, validated
+from tests.support.pages import on_one_line
 from tests.support.people import account, change, machine, person, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -197,7 +198,7 @@ class Sample(Form):
 
 
 def test_a_field_has_a_label_a_unit_and_a_permanent_feedback() -> None:
-    html = Sample(validate_url="/v/")["size"].as_field_group()
+    html = on_one_line(Sample(validate_url="/v/")["size"].as_field_group())
     assert '<label for="id_size">Disk size<span class="vh"> in GiB</span>' in html
     assert 'id="id_size_feedback" aria-live="polite" data-for="id_size">' in html
     assert 'aria-describedby="id_size_feedback"' in html
@@ -209,7 +210,7 @@ def test_a_field_has_a_label_a_unit_and_a_permanent_feedback() -> None:
 def test_feedback_says_the_fact_then_what_to_do_then_the_code() -> None:
     form = Sample({"size": "400", "password": "abc", "login": "key"})
     assert not form.is_valid()
-    html = form["password"].as_field_group()
+    html = on_one_line(form["password"].as_field_group())
     assert '<span class="said">Too short: 3 of at least 8 characters.</span> Add five.' in html
     assert "<code>InvalidPassword.Malformed</code>" in html
     assert 'aria-invalid="true"' in html
