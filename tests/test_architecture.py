@@ -6,6 +6,7 @@ import math
 import pkgutil
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from fleet.worker import TICK_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*(ROOT / "fleet").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "manage.py"])
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+PAGES = sorted([*(ROOT / "fleet" / "web").rglob("*.py"), *(ROOT / "static").rglob("*.js")])
 SLEEP = re.compile(r"(?<![.\w])(?:time\.)?sleep\(")
 
 
@@ -126,3 +129,55 @@ def test_nobody_above_engine_and_inventory_holds_a_name_of_the_cloud_client() ->
         if str(getattr(value, "__module__", None) or getattr(value, "__name__", "")).startswith("fleet.cloud")
     }
     assert not handed_on
+
+
+def test_no_folder_holds_more_modules_than_one_takes_in_at_a_glance() -> None:
+    free = ("migrations", "commands")  # numbered by Django, and one a command by its rules
+    modules = Counter(path.parent for path in SOURCES if path.name != "__init__.py" and path.parent.name not in free)
+    assert len(modules) > 30
+    assert not {str(folder): number for folder, number in modules.items() if number > 16}
+
+
+def test_templates_lie_in_folders_by_screen_and_their_lines_can_be_reviewed() -> None:
+    assert TEMPLATES
+    assert not [path for path in TEMPLATES if path.parent == ROOT / "templates"]
+    long = [(path, line) for path in TEMPLATES for line in path.read_text().splitlines() if len(line) > 160]
+    assert not long
+
+
+def test_every_template_is_rendered_extended_or_included() -> None:
+    text = "".join(path.read_text() for path in [*PAGES, *TEMPLATES])
+    named = set(re.findall(r'"(\w+/\w+\.html)[#"]', text))
+    assert named
+    assert not {str(path.relative_to(ROOT / "templates")) for path in TEMPLATES} - named
+
+
+def test_modules_that_templates_name_in_comments_exist() -> None:
+    comments = "".join(comment for path in TEMPLATES for comment in re.findall(r"\{#.*?#\}", path.read_text()))
+    named = set(re.findall(r"\bfleet(?:\.[a-z_]+)+", comments))
+    assert named
+    paths = {name: ROOT / name.replace(".", "/") for name in named}
+    assert not [name for name, path in paths.items() if not (path.is_dir() or path.with_suffix(".py").exists())]
+
+
+def test_every_class_of_the_stylesheets_is_set_somewhere() -> None:
+    styled: set[str] = set()
+    for sheet in (ROOT / "static").rglob("*.css"):
+        rules = re.sub(r"/\*.*?\*/|\"[^\"]*\"", "", sheet.read_text(), flags=re.DOTALL)
+        styled |= {
+            name
+            for selector in re.findall(r"[^{};]+(?=\{)", rules)
+            for name in re.findall(r"\.([a-z][\w-]*)", selector)
+        }
+    assert styled
+    text = "".join(path.read_text() for path in TEMPLATES)
+    attributes = re.findall(r'class="((?:\{%.*?%\}|\{\{.*?\}\}|[^"])*)"', text)
+    attributes += re.findall(r"\{% block page_class %\}([\w -]+)\{%", text)
+    beginnings = tuple(each for attribute in attributes for each in re.findall(r"([\w-]+-)\{\{", attribute))
+    set_by_templates = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", " ", " ".join(attributes))
+    set_by_tags = " ".join(each for tag in re.findall(r"\{%(.*?)%\}", text) for each in re.findall(r'"([\w -]+)"', tag))
+    set_by_code = " ".join(
+        each for path in PAGES for each in re.findall(r"[\"'=]([a-z][\w -]*)[\"' ]", path.read_text())
+    )
+    known = set(f"{set_by_templates} {set_by_tags} {set_by_code}".split())
+    assert not {name for name in styled - known if not name.startswith(beginnings)}
