@@ -4,18 +4,18 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from django.test import Client
 
 from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, Change, ChangeState
 from tests.support import fleets
 from tests.support.emulator import Emulator
+from tests.support.pages import PageClient
 
 pytestmark = pytest.mark.django_db
 
 
-def signed_in(name: str) -> Client:
-    client = Client()
+def signed_in(name: str) -> PageClient:
+    client = PageClient()
     answer = client.post("/sign-in", {"username": name, "password": fleets.PASSWORD})
     assert answer.status_code == 302, answer.text
     return client
