@@ -22,8 +22,8 @@ from fleet.lib.clock import DatabaseClock
 from fleet.lib.refused import Refused
 from fleet.lib.text import count
 from fleet.models import Change, ChangeState, Role
-from fleet.web.change.draft.consequences import follows_context, meant_by
-from fleet.web.change.draft.findings import JUDGED, tell
+from fleet.web.change.draft.consequences import consequences_context, targets_of
+from fleet.web.change.draft.findings import JUDGED, show_findings
 from fleet.web.change.draft.images import picker
 from fleet.web.change.draft.page import PAGE, draft_page, listed_page, make_form
 from fleet.web.change.draft.places import places_table
@@ -45,7 +45,7 @@ BY_HAND = ("by_hand", "Left out by hand")
 
 @require_POST
 def new(request: Request) -> HttpResponse:
-    """Freeze the machines that were ticked into a new draft."""
+    """Make a draft of the machines that were ticked."""
     pks = ids_of(request.POST.getlist("instance"))
     now = DatabaseClock().now()
     try:
@@ -61,8 +61,8 @@ def new(request: Request) -> HttpResponse:
 def draft(request: Request, pk: int) -> HttpResponse:
     """Show the draft, or save what was typed."""
     if request.method != "POST":
-        change, now, mine = _looked_at(request, pk)
-        if change.state != ChangeState.DRAFT or not mine:
+        change, now, editable = _visible(request, pk)
+        if change.state != ChangeState.DRAFT or not editable:
             return redirect("change", pk)
         return draft_page(request, change, now, make_form(request, change, now))
     attempt = save(request, *change_or_404(request, pk))
@@ -75,28 +75,29 @@ def draft(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 @sensitive_post_parameters("password")
-def follows(request: Request, pk: int) -> HttpResponse:
-    """Judge the form as it is typed, unsaved, and answer the right side."""
-    change, now = _own(request, pk)
+def consequences(request: Request, pk: int) -> HttpResponse:
+    """Judge the form as it is typed, without saving it, and answer with the right side of the page."""
+    change, now = _editable(request, pk)
     form = make_form(request, change, now, data=request.POST, lenient=True)
     form.is_valid()
     judgement = judge_draft(change=change, disk_request=form.disk_request(), now=now)
-    return render(request, f"{PAGE}#follows", follows_context(change, form, judgement, now) | {"live": True})
+    return render(request, f"{PAGE}#follows", consequences_context(change, form, judgement, now) | {"live": True})
 
 
 @require_POST
 @sensitive_post_parameters("password")
 def validate(request: Request, pk: int, field: str) -> HttpResponse:
-    """Answer the feedback of one field of the form as it is typed, unsaved."""
-    change, now = _own(request, pk)
+    """Answer with the feedback of one field of the form as it is typed, without saving it."""
+    change, now = _editable(request, pk)
     form = make_form(request, change, now, data=request.POST)
     form.is_valid()
     judgement = judge_draft(change=change, disk_request=form.disk_request(), now=now) if field in JUDGED else None
     if field in form.fields:
-        tell(form, judgement)
+        show_findings(form, judgement)
     answer = validated(request, form, field)
     if field == "image_id" and judgement:
-        # Another image: what its other places get is shown anew. Nothing else renews that table, since it holds controls.
+        # Another image: the table of what its other places get is shown again. Nothing else does that, since it holds
+        # controls that a person may be using.
         table = places_table(judgement, form.by_hand(), form.choices.accounts)
         context = {"places": table, "form": form, "wish": form.disk_request(), "live": True}
         answer.content += render(request, "draft/_places.html", context).content
@@ -105,8 +106,8 @@ def validate(request: Request, pk: int, field: str) -> HttpResponse:
 
 @require_safe
 def images(request: Request, pk: int) -> HttpResponse:
-    """Answer the images that fit a search; the chosen one stays."""
-    change, now = _own(request, pk)
+    """Answer with the images that fit a search; the chosen one stays among them."""
+    change, now = _editable(request, pk)
     if not wants_partial(request):
         return redirect("draft", pk)
     form = make_form(request, change, now)
@@ -124,11 +125,11 @@ def images(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters("password")
 def machines(request: Request, pk: int) -> HttpResponse:
-    """Answer one page of the machines of a draft, with what the form as it is typed comes to for each.
+    """Answer with one page of the machines of a draft, and what the form as it is typed means for each of them.
 
-    The form is posted, though nothing is saved: a password in it must be in no address.
+    The form is posted, though nothing is saved: an address must never hold a password.
     """
-    change, now = _own(request, pk)
+    change, now = _editable(request, pk)
     number = number_of(request.POST.get("list"))
     if not wants_partial(request):
         return redirect(f"{_url(pk)}?list={number}#machines")
@@ -143,7 +144,7 @@ def machines(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters("password")
 def leave_out(request: Request, pk: int) -> HttpResponse:
-    """Take the machines of one reason (`code`), or single ones (`target`), out of the draft; the form is saved with it."""
+    """Take machines out of the draft: those of one reason (`code`) or single ones (`target`); the form is saved as well."""
     try:
         with transaction.atomic():
             attempt = save(request, *change_or_404(request, pk))
@@ -162,7 +163,7 @@ def leave_out(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters("password")
 def submit(request: Request, pk: int) -> HttpResponse:
-    """Save what was typed, then ask for a review. Whatever stands in the way, nothing that was typed is lost."""
+    """Save what was typed and ask for a review. If something stands in the way, nothing that was typed is lost."""
     attempt = save(request, *change_or_404(request, pk), submitting=True)
     if attempt.outcome is SaveOutcome.SUBMITTED:
         return redirect_to(request, "change", pk)
@@ -171,7 +172,7 @@ def submit(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def discard(request: Request, pk: int) -> HttpResponse:
-    """Cancel the draft; its number stays on the trail."""
+    """Cancel the draft. Its number is not used again, since the audit trail speaks of it."""
     change, now = change_or_404(request, pk)
     try:
         drafts.discard(actor=request.user, change_id=pk, now=now)
@@ -181,19 +182,19 @@ def discard(request: Request, pk: int) -> HttpResponse:
     return redirect_to(request, "changes")
 
 
-def _looked_at(request: Request, pk: int) -> tuple[Change, datetime, bool]:
+def _visible(request: Request, pk: int) -> tuple[Change, datetime, bool]:
     """Return the change, the database's time, and whether the person may edit it: in one query beside their grants."""
-    visible = visible_changes(request.user).annotate(mine=whether_covered(request.user, Role.OPERATOR))
-    shown = at_its_time(visible, pk)
-    if shown is None:
+    changes = visible_changes(request.user).annotate(editable=whether_covered(request.user, Role.OPERATOR))
+    found = at_its_time(changes, pk)
+    if found is None:
         raise Http404
-    return *shown, bool(getattr(shown[0], "mine", False))
+    return *found, bool(getattr(found[0], "editable", False))
 
 
-def _own(request: Request, pk: int) -> tuple[Change, datetime]:
+def _editable(request: Request, pk: int) -> tuple[Change, datetime]:
     """Return the change for one who may edit it; 404 for one who may not see it, 403 for all others."""
-    change, now, mine = _looked_at(request, pk)
-    if not mine:
+    change, now, editable = _visible(request, pk)
+    if not editable:
         raise PermissionDenied("A draft is checked for those who may edit it.")
     return change, now
 
@@ -204,7 +205,7 @@ def _redisplay(request: Request, attempt: Attempt, *, submitting: bool = False) 
     saved, act = attempt.outcome is SaveOutcome.SAVED, "submit" if submitting else "edit"
     if refused and refused.kind == "forbidden":
         return answer_refusal(request, change.pk, refused, act=act)
-    # Who was refused before anything was saved is told of that alone, and not of what a review would need besides.
+    # Somebody who was refused before anything was saved reads of that alone, not of what a review would need besides.
     for_review = submitting and (saved or refused is None)
     if saved or refused:
         # The draft is no longer the one that the form was made for: it holds what was typed (a password is sealed and
@@ -226,13 +227,13 @@ def _redisplay(request: Request, attempt: Attempt, *, submitting: bool = False) 
 
 
 def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:
-    """Return the machines to leave out, each with code and reason."""
+    """Return the targets to leave out, each with code and reason; Refused where none of them is in the draft any more."""
     if typed.getlist("target"):
         chosen = ids_of(typed.getlist("target"))
         reasons = dict.fromkeys(change.targets.filter(pk__in=chosen).values_list("pk", flat=True), BY_HAND)
     else:
         judgement = judge_draft(change=change, disk_request=disk_request_of(change), now=now)
-        reasons = meant_by(typed.get("code", ""), judgement)
+        reasons = targets_of(typed.get("code", ""), judgement)
     if not reasons:
         raise Refused("No machine of the draft is meant by this any more. Look at what follows now.", kind="moved")
     return reasons
@@ -243,7 +244,7 @@ def _url(pk: int) -> str:
 
 
 def _to_draft(request: Request, pk: int) -> HttpResponse:
-    """Go back to the draft, to the part that the person was at."""
+    """Go back to the draft, to the part of the page that the person was working on."""
     query = {name: request.POST[name] for name in ("q", "list") if request.POST.get(name)}
     place = "#machines" if "list" in query else "#image" if "q" in query else ""
     return redirect_to(request, f"{_url(pk)}{'?' + urlencode(query) if query else ''}{place}")

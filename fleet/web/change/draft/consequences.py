@@ -1,4 +1,4 @@
-"""The right side of a draft: what follows from the choices at the left, machine by machine and for the whole rollout."""
+"""The right side of a draft: what the choices at the left lead to, for each machine and for the whole rollout."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,14 +20,17 @@ from fleet.web.change.draft.rollout_form import IN_STEPS, IN_WAVES
 from fleet.web.change.draft.size_ruler import Disks, disks
 from fleet.web.change.draft.window_form import IN_WINDOW
 
-# Warnings that a person may well cure by leaving the machines out.
+# Warnings for which leaving the machines out is a sensible answer.
 LEAVE = frozenset({"same_image", "protected", "replaced_lately"})
 ALL_BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Many machines, one reason; `ref` names it when they are left out, `repairs` are values of a field that cure it."""
+    """One reason that holds for many machines.
+
+    `ref` names the reason in the form when the machines are left out; `repairs` are (field, value, words) that mend it.
+    """
 
     machines: int
     why: str
@@ -39,22 +42,22 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A folded part of the form: what stands in it in one line, and whether it must be open since a field has a fault."""
+    """A folded part of the form: its content in one line, and whether it is open because a field in it has an error."""
 
     name: str
     line: str
     open: bool
 
 
-def follows_context(change: Change, form: DraftForm, judgement: DraftJudgement, now: datetime) -> dict[str, Any]:
+def consequences_context(change: Change, form: DraftForm, judgement: DraftJudgement, now: datetime) -> dict[str, Any]:
     """Return what the right side shows: counts, reasons, sizes, login, waves, worst case, and what is still missing."""
     disk_request = form.disk_request()
-    drawn = disks(judgement, disk_request)
+    ruler = disks(judgement, disk_request)
     windows = sum(
         alike.machines for alike in judgement.alike_machines if alike.image and alike.image.os_type == "windows"
     )
     policy = form.policy()
-    rolled = rollout(change, form, judgement, policy)
+    planned = rollout(change, form, judgement, policy)
     return {
         "change": change,
         "form": form,
@@ -62,12 +65,12 @@ def follows_context(change: Change, form: DraftForm, judgement: DraftJudgement, 
         "wish": disk_request,
         "judged": bool(disk_request.image_id or change.undoes_id),
         "now": now,
-        "disks": drawn,
-        "reasons": [_reason(cause, drawn, disk_request) for cause in judgement.refused],
+        "disks": ruler,
+        "reasons": [_reason(cause, ruler, disk_request) for cause in judgement.refused],
         "warnings": [_warning(cause) for cause in judgement.warned_of],
         "all_blocked": ALL_BLOCKED if len(judgement.refused) > 1 and judgement.blocked < judgement.total else "",
         "policy": policy,
-        "rollout": rolled,
+        "rollout": planned,
         "unblocked": judgement.total - judgement.blocked,
         "nth": policy.failures_allowed + 1,
         "snapshot_days": form.snapshot_days_asked(),
@@ -75,23 +78,23 @@ def follows_context(change: Change, form: DraftForm, judgement: DraftJudgement, 
         "linux": judgement.total - windows,
         "missing": list(_missing(form)),
         "seen_at": judgement.seen_at or now,
-        "takes": said_of(rolled),
+        "takes": length_of(planned),
         "folds": _folds(form, policy),
         "places": places_table(judgement, disk_request.by_hand, form.choices.accounts),
     }
 
 
 def rollout(change: Change, form: DraftForm, judgement: DraftJudgement, policy: Policy) -> Rollout:
-    """Resolve the policy for the machines that are not blocked, or for all where all are."""
+    """Work out the rollout for the machines that are not blocked, or for all machines where every one is blocked."""
     blocked = [pk for cause in judgement.refused for pk in cause.targets] if judgement.blocked < judgement.total else []
     machines = judgement.total - len(blocked)
     domains = spread_of(change, policy.spread_tag, without=blocked) if policy.spread_tag else [""] * machines
-    where: Counter[AccountRegion] = Counter()
+    machines_in: Counter[AccountRegion] = Counter()
     for alike in judgement.alike_machines:
-        where[(alike.machine.account, alike.machine.region)] += alike.machines
-    # The quota is one of each account and region: the fullest place takes longest.
+        machines_in[(alike.machine.account, alike.machine.region)] += alike.machines
+    # Each region of an account has a quota of its own: the one with the most machines for its quota takes longest.
     quotas = form.choices.quotas
-    longest = max((number / max(1, quotas[place[0]]) for place, number in where.items()), default=1.0)
+    longest = max((number / max(1, quotas[place[0]]) for place, number in machines_in.items()), default=1.0)
     return rollout_of(
         policy,
         domains=domains,
@@ -103,7 +106,7 @@ def rollout(change: Change, form: DraftForm, judgement: DraftJudgement, policy: 
 
 
 def _folds(form: DraftForm, policy: Policy) -> dict[str, Fold]:
-    """Say in one line each what stands in a part that is folded."""
+    """Return for each folded part its content in one line."""
     waves = {
         "at_once": "then all at once" if policy.canary else "all at once",
         "ramp": "then 1, 2, 4 and so on" if policy.canary else "1, 2, 4 and so on",
@@ -128,31 +131,31 @@ def _folds(form: DraftForm, policy: Policy) -> dict[str, Fold]:
 
 
 def _missing(form: DraftForm) -> Iterator[str]:
-    """Name what a submit would still ask for."""
-    kept = form.settings()
+    """Name what is still missing before the draft can be submitted."""
+    settings = form.settings()
     words = {"image_id": "an image", "title": "a title", "reason": "a reason"}
     if form.change.undoes_id:
         del words["image_id"]
-    yield from (word for name, word in words.items() if not getattr(kept, name).strip())
-    if kept.login == "key_pair" and not kept.key_pair:
+    yield from (word for name, word in words.items() if not getattr(settings, name).strip())
+    if settings.login == "key_pair" and not settings.key_pair:
         yield "a key pair"
-    if kept.login == "password" and not form.disk_request().has_password:
+    if settings.login == "password" and not form.disk_request().has_password:
         yield "a password"
 
 
-def _reason(cause: Cause, drawn: Disks, disk_request: DiskRequest) -> Reason:
+def _reason(cause: Cause, ruler: Disks, disk_request: DiskRequest) -> Reason:
     problem = cause.problem
     if problem.field == "key_pair" and not disk_request.key_pair:
         return Reason(cause.machines, "No key pair is chosen", "Choose one, or another way to sign in.", "", "", [])
     repairs = []
     if problem.field == "disk_size":
-        least = drawn.least
-        if drawn.any_allowed and problem.code != "InvalidSystemDiskSize.MoreThanMaxSize":
+        least = ruler.least
+        if ruler.any_allowed and problem.code != "InvalidSystemDiskSize.MoreThanMaxSize":
             repairs.append(("disk_size", str(least), f"Use {least:,} GiB for all"))
         repairs.append(("disk_size", "", "Let every disk keep its size"))
     do = problem.do
-    if problem.field == "disk_size" and not drawn.any_allowed:
-        do = drawn.allowed
+    if problem.field == "disk_size" and not ruler.any_allowed:
+        do = ruler.allowed
     elif problem.code == "InvalidSystemDiskSize.ValueNotSupported" and cause.machines > 1:
         most = cause.sizes[-1]
         do = f"They have up to {most:,} GiB now. Enter {most:,} or more, or let every disk keep its size."
@@ -166,21 +169,21 @@ def _warning(cause: Cause) -> Reason:
 
 
 def ref_of(cause: Cause) -> str:
-    """Return the name of a reason in a form: the code, and what tells two sentences of one code apart."""
+    """Return how the form names a reason: its code, and a digest that tells two sentences of one code apart."""
     return f"{cause.problem.code} {digest(cause.problem.why)[:8]}"
 
 
-def meant_by(ref: str, judgement: DraftJudgement) -> dict[int, tuple[str, str]]:
+def targets_of(ref: str, judgement: DraftJudgement) -> dict[int, tuple[str, str]]:
     """Return the targets that a reason names, each with code and sentence; `blocked` names all that are blocked."""
     causes = list(judgement.refused)
     if ref != ALL_BLOCKED:
-        causes = [one for one in (*causes, *judgement.warned_of) if ref in (one.problem.code, ref_of(one))]
-    return {pk: (one.problem.code, one.problem.why) for one in causes for pk in one.targets}
+        causes = [cause for cause in (*causes, *judgement.warned_of) if ref in (cause.problem.code, ref_of(cause))]
+    return {pk: (cause.problem.code, cause.problem.why) for cause in causes for pk in cause.targets}
 
 
-def said_of(rolled: Rollout) -> str:
-    """Return how long it will take, in words."""
-    seconds = rolled.seconds
+def length_of(planned: Rollout) -> str:
+    """Return in words how long the rollout will take."""
+    seconds = planned.seconds
     if seconds < 7200:
         return f"about {count(max(1, round(seconds / 60)), 'minute')}"
     return f"about {seconds / 3600:.1f} hours"

@@ -1,4 +1,4 @@
-"""What judging every machine says under each field of a draft: errors, warnings and good news."""
+"""What judging every machine found, under the fields of a draft: errors, warnings and good news."""
 
 from fleet.changes.judging.judgement import Cause, DraftJudgement
 from fleet.engine.results import State
@@ -11,15 +11,15 @@ from fleet.web.shared.forms import fault
 JUDGED = frozenset({"image_id", "disk_size", "login", "key_pair", "password", "forget_password"})
 
 
-def tell(form: DraftForm, judgement: DraftJudgement | None, *, as_errors: bool = False) -> None:
+def show_findings(form: DraftForm, judgement: DraftJudgement | None, *, as_errors: bool = False) -> None:
     """Say under each field what it does to the machines; `as_errors` puts what blocks into the summary too.
 
     Without a judgement only what needs no machine is said.
     """
     if form.is_bound and form.has_sealed and form.cleaned_data.get("forget_password"):
         form.say("forget_password", "warn", "It is destroyed as soon as the draft is saved.")
-    _tell_rollout(form, (judgement.total - judgement.blocked if judgement else 0) or form.choices.machines)
-    _tell_snapshot(form)
+    _show_rollout(form, (judgement.total - judgement.blocked if judgement else 0) or form.choices.machines)
+    _show_snapshot(form)
     if judgement is None:
         return
     disk_request = form.disk_request()
@@ -33,11 +33,11 @@ def tell(form: DraftForm, judgement: DraftJudgement | None, *, as_errors: bool =
             form.add_error(name, fault(said, do, code=cause.problem.api_code))
         else:
             form.say(name, "bad", said, do, code=cause.problem.api_code)
-    _tell_good(form, judgement, troubled={name for name, _, _ in found})
+    _show_good_news(form, judgement, troubled={name for name, _, _ in found})
 
 
-def _tell_rollout(form: DraftForm, machines: int) -> None:
-    """Say in words what the two limits come to; these are facts without a judgement, so they take the place of the help."""
+def _show_rollout(form: DraftForm, machines: int) -> None:
+    """Say what the two limits mean for these machines, in place of the help text: neither good news nor a warning."""
     policy = form.policy()
     nth = policy.failures_allowed + 1
     many = min(policy.max_in_flight, machines)
@@ -64,18 +64,18 @@ def _tell_rollout(form: DraftForm, machines: int) -> None:
         form.say("wave_failures", "warn", said, "Allow fewer here, or more in the whole.")
 
 
-def _tell_snapshot(form: DraftForm) -> None:
-    days, shown = form.snapshot_days_asked(), form["snapshot"]
-    shown.help_text = "Without it nothing can be undone."
+def _show_snapshot(form: DraftForm) -> None:
+    days, field = form.snapshot_days_asked(), form["snapshot"]
+    field.help_text = "Without it nothing can be undone."
     if days is not None:
         longer = age(form.choices.seconds[State.SNAPSHOTTING])
         can = f"Each machine can be put back for {count(days, 'day')}."
-        shown.help_text = f"{can} It takes about {longer} longer, and is billed by size."
+        field.help_text = f"{can} It takes about {longer} longer, and is billed by size."
 
 
-def _tell_good(form: DraftForm, judgement: DraftJudgement, *, troubled: set[str]) -> None:
+def _show_good_news(form: DraftForm, judgement: DraftJudgement, *, troubled: set[str]) -> None:
     disk_request = form.disk_request()
-    by_hand = sum(1 for one in judgement.images.values() if one.how in ("copied", "chosen"))
+    by_hand = sum(1 for image in judgement.images.values() if image.how in ("copied", "chosen"))
     if disk_request.image_id and "image_id" not in troubled and "image_id" not in form.errors:
         where = "In the machines' region" if form.choices.regions == 1 else f"In all {form.choices.regions} regions"
         other = f" In {count(by_hand, 'place')} by another id: see below." if by_hand else ""
@@ -94,7 +94,7 @@ def _tell_good(form: DraftForm, judgement: DraftJudgement, *, troubled: set[str]
 
 
 def words_of(cause: Cause, total: int) -> tuple[str, str]:
-    """Return what is so and what to do, for a field that stands against many machines at once."""
+    """Return the fact and what to do, for a field whose value does not suit some of the machines."""
     problem, machines = cause.problem, cause.machines
     if problem.code == "InvalidSystemDiskSize.ValueNotSupported":
         sizes = cause.sizes

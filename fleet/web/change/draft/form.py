@@ -1,4 +1,4 @@
-"""The form of a draft: what is typed, what follows from it, and what stands against it."""
+"""The form of a draft: its fields, the settings that are typed into them, and their errors."""
 
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,7 @@ OPEN_LINE = (
 
 
 class DraftForm(RolloutForm, WindowForm):
-    """Every field of a draft. `lenient` lets fields stay empty, as a draft may; what is typed must fit all the same."""
+    """Every field of a draft. With `lenient` fields may be empty, as a draft may be; what is typed must be valid even so."""
 
     units = RolloutForm.units | {"disk_size": "GiB", "snapshot_days": "days"}
     wide = ("title", "ticket")
@@ -155,7 +155,7 @@ class DraftForm(RolloutForm, WindowForm):
 
     def add_error(self, field: str | None, error: Any) -> None:
         if self.lenient and field and getattr(error, "code", "") == "required":
-            # An empty field of a draft is its value.
+            # A draft may leave the field empty.
             self.cleaned_data[field] = ""
             return
         super().add_error(field, error)
@@ -209,13 +209,13 @@ class DraftForm(RolloutForm, WindowForm):
         return self.has_sealed and not cleaned.get("forget_password")
 
     def disk_request(self) -> DiskRequest:
-        """Return what is asked for as far as it can be read; a field in error counts as it was saved last."""
-        kept = self.settings()
+        """Return what is asked of each machine; a field in error counts as it was saved last."""
+        settings = self.settings()
         return DiskRequest(
-            image_id=kept.image_id,
-            size=kept.disk_size,
-            login=kept.login,
-            key_pair=kept.key_pair,
+            image_id=settings.image_id,
+            size=settings.disk_size,
+            login=settings.login,
+            key_pair=settings.key_pair,
             has_password=self.will_have_password if self.is_bound else self.change.secret_id is not None,
             by_hand=self.by_hand(),
         )
@@ -230,41 +230,41 @@ class DraftForm(RolloutForm, WindowForm):
 
     def by_hand(self) -> dict[AccountRegion, str]:
         """Return the images that a person chose for some places; they belong to the image that is chosen now."""
-        image_id = self._kept("image_id")
+        image_id = self._typed_or_saved("image_id")
         if not self.is_bound or BELONGS not in self.data:
             return by_hand_of(self.change) if image_id == self.change.image_id else {}
         return by_hand_in(self.data, self.choices.places, image_id)
 
     def settings(self) -> Settings:
-        """Return what can be saved: every field that fits as it was typed, the others as they were."""
+        """Return what can be saved: every valid field as it was typed, the others as they were saved last."""
         cleaned, change = getattr(self, "cleaned_data", {}), self.change
         if not self.is_bound:
             cleaned = {}
         return Settings(
-            title=self._kept("title"),
-            reason=self._kept("reason"),
-            image_id=self._kept("image_id"),
+            title=self._typed_or_saved("title"),
+            reason=self._typed_or_saved("reason"),
+            image_id=self._typed_or_saved("image_id"),
             disk_size=cleaned["disk_size"] if self._sent("disk_size") else change.disk_size,
-            login=self._kept("login"),
-            key_pair=self._kept("key_pair"),
+            login=self._typed_or_saved("login"),
+            key_pair=self._typed_or_saved("key_pair"),
             password=cleaned.get("password"),
             forget_password=bool(cleaned.get("forget_password")),
             security_enhancement=cleaned.get("security_enhancement", change.security_enhancement),
             policy=self.policy(),
             images=self.by_hand(),
             snapshot_days=self.snapshot_days_asked(),
-            ticket=self._kept("ticket"),
-            rollback_plan=self._kept("rollback_plan"),
+            ticket=self._typed_or_saved("ticket"),
+            rollback_plan=self._typed_or_saved("rollback_plan"),
             calendar=self.calendar_id(),
             not_before=self.window_of("not_before"),
             not_after=self.window_of("not_after"),
         )
 
-    def _kept(self, name: str) -> str:
+    def _typed_or_saved(self, name: str) -> str:
         return str(self.cleaned_data[name] if self._sent(name) else getattr(self.change, name))
 
     def _sent(self, name: str) -> bool:
-        """Say whether a field was sent and fits; one that was not sent stays as it was saved."""
+        """Say whether a field was sent and is valid; one that was not sent stays as it was saved."""
         return self.is_bound and name in getattr(self, "cleaned_data", {}) and name in self.data
 
 

@@ -1,4 +1,4 @@
-"""The image picker of a draft: only what is in the machines' regions, most useful first."""
+"""The image picker of a draft: the images in the machines' regions, the most useful first."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,9 +22,10 @@ ARCHITECTURES = {"x86_64": "x86", "arm64": "Arm"}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One image as it can be chosen. `fits` counts the machines of the draft that it can run on; sizes are GiB.
+    """One image that can be chosen. `fits` counts the machines of the draft that it can run on; `size` is GiB.
 
-    `copies` says how many other ids it goes by in other places; `deprecated` that its maker advises against it.
+    `present` counts the machines that run it now. `copies` is under how many other ids it exists in other places;
+    `deprecated`, that its maker advises against it.
     """
 
     image_id: str
@@ -59,9 +60,9 @@ class Picker:
 
 
 def picker(*, alike_machines: Iterable[AlikeMachines], q: str, chosen: str, today: date) -> Picker:
-    """Return the images that fit the search, the chosen one first if it does not; one query.
+    """Return the images that fit the search, with the chosen one in any case (one query).
 
-    A deprecated image can still be used: one that is chosen stays, and none is offered anew.
+    A deprecated image can still be used: it stays if it is chosen, and is not offered otherwise.
     """
     machines = Machines()
     for alike in alike_machines:
@@ -69,33 +70,33 @@ def picker(*, alike_machines: Iterable[AlikeMachines], q: str, chosen: str, toda
     places = set(machines.places)
     rows = Image.objects.present().filter(account__in={account for account, _ in places}, status__in=USABLE)
     types = sorted({kind for _, _, kind, _ in machines.to_fit})
-    found: dict[str, list[Image]] = {}
-    named: dict[str, list[Image]] = {}
+    by_id: dict[str, list[Image]] = {}
+    by_name: dict[str, list[Image]] = {}
     for image in rows.annotate(supported=_among(types)).defer("platform", "product_code", "supported_types"):
         if (image.account_id, image.region) in places:
-            found.setdefault(image.image_id, []).append(image)
+            by_id.setdefault(image.image_id, []).append(image)
             if image.owner == "self" and image.name:
-                named.setdefault(image.name, []).append(image)
+                by_name.setdefault(image.name, []).append(image)
     words = q.lower().split()
     choices, copies = [], set()
-    for images in sorted(found.values(), key=lambda images: (images[0].image_id != chosen, images[0].image_id)):
+    for images in sorted(by_id.values(), key=lambda images: (images[0].image_id != chosen, images[0].image_id)):
         image = images[0]
-        offered = any(one.status == "Available" for one in images) and all(word in _searched(image) for word in words)
+        offered = any(copy.status == "Available" for copy in images) and all(word in _searched(image) for word in words)
         if image.image_id != chosen and not offered:
             continue
-        around = images if len(images) == len(places) else images + named.get(image.name, [])
+        around = images if len(images) == len(places) else images + by_name.get(image.name, [])
         matched = match_images(places, image.image_id, {}, around)
-        by_place = {place: found.image for place, found in matched.items() if found.image}
+        by_place = {place: match.image for place, match in matched.items() if match.image}
         if image.image_id in copies:
-            continue  # the equal of one that is offered
-        copies |= {one.image_id for one in by_place.values() if one.image_id != chosen}
+            continue  # a copy of one that is in the list already
+        copies |= {copy.image_id for copy in by_place.values() if copy.image_id != chosen}
         choices.append(_choice(image, by_place, machines, today))
-    choices.sort(key=lambda one: _order(one, chosen, machines.families))
+    choices.sort(key=lambda choice: _order(choice, chosen, machines.families))
     return Picker(choices[:SHOWN], max(0, len(choices) - SHOWN), q, chosen)
 
 
 class _Both(Func):
-    """What is in both of two arrays."""
+    """The values that are in both of two arrays."""
 
     template = "ARRAY(SELECT unnest(%(expressions)s))"
     arg_joiner = ") INTERSECT SELECT unnest("
@@ -119,7 +120,7 @@ def _searched(image: Image) -> str:
 
 @dataclass(slots=True)
 class Machines:
-    """The machines of a draft, counted by what an image must fit."""
+    """The machines of a draft, counted by everything that decides which image fits and which is offered first."""
 
     to_fit: Counter[tuple[AccountRegion, str, str, bool]] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
@@ -140,7 +141,7 @@ def _choice(image: Image, by_place: dict[AccountRegion, Image], machines: Machin
         for (place, architecture, instance_type, optimized), number in machines.to_fit.items()
         if place in by_place and _fits(by_place[place], architecture, instance_type, optimized)
     )
-    ids = {one.image_id for one in by_place.values()}
+    ids = {copy.image_id for copy in by_place.values()}
     ends = end_of_life(image.os_name)
     return Choice(
         image_id=image.image_id,
@@ -157,7 +158,7 @@ def _choice(image: Image, by_place: dict[AccountRegion, Image], machines: Machin
         machines=machines.places.total(),
         copies=len(ids) - 1,
         deprecated=image.status == "Deprecated",
-        present=sum(machines.running[one] for one in ids),
+        present=sum(machines.running[image_id] for image_id in ids),
     )
 
 
@@ -173,18 +174,18 @@ def family(os_name: str) -> str:
     return os_label(os_name).rstrip("0123456789. R").strip()
 
 
-def _order(one: Choice, chosen: str, families: Counter[str]) -> tuple[object, ...]:
-    owner = next((key for key, words in OWNERS.items() if words == one.owner), "")
+def _order(choice: Choice, chosen: str, families: Counter[str]) -> tuple[object, ...]:
+    owner = next((key for key, words in OWNERS.items() if words == choice.owner), "")
     return (
-        one.image_id != chosen,
-        one.fits == 0,
-        one.ended,
+        choice.image_id != chosen,
+        choice.fits == 0,
+        choice.ended,
         RANKS.get(owner, len(RANKS)),
-        -one.fits,
-        # What the machines know comes before what is foreign to them.
-        -families[family(one.os_name)],
+        -choice.fits,
+        # A system that many of the machines run now comes before one that few of them run.
+        -families[family(choice.os_name)],
         # The longest supported first; what has no known end comes last.
-        -(one.ends or date.min).toordinal(),
-        one.label,
-        one.image_id,
+        -(choice.ends or date.min).toordinal(),
+        choice.label,
+        choice.image_id,
     )

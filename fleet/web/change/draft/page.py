@@ -1,4 +1,4 @@
-"""The page of a draft: choices at the left, and at the right what follows from them."""
+"""The page of a draft: choices at the left, and at the right what they lead to."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from fleet.inventory.lifecycle import end_of_life, os_label
 from fleet.lib.net import is_loopback
 from fleet.lib.refused import Refused
 from fleet.models import Change
-from fleet.web.change.draft.consequences import follows_context
-from fleet.web.change.draft.findings import tell
+from fleet.web.change.draft.consequences import consequences_context
+from fleet.web.change.draft.findings import show_findings
 from fleet.web.change.draft.form import DraftForm
 from fleet.web.change.draft.images import picker
 from fleet.web.shared.htmx import Request
@@ -33,7 +33,7 @@ LISTED = 50
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One present system of the machines of a draft."""
+    """One operating system that machines of a draft have now; `x` and `width` are percent of the bar."""
 
     label: str
     machines: int
@@ -82,8 +82,8 @@ def draft_page(
     """
     disk_request = form.disk_request()
     judgement = judge_draft(change=change, disk_request=disk_request, now=now)
-    context = follows_context(change, form, judgement, now)
-    tell(form, judgement, as_errors=as_errors)
+    context = consequences_context(change, form, judgement, now)
+    show_findings(form, judgement, as_errors=as_errors)
     number = number_of(request.GET.get("list"))
     context |= {
         "picker": picker(
@@ -108,15 +108,14 @@ def _systems(alike_machines: list[AlikeMachines], now: datetime) -> list[System]
     counted: Counter[str] = Counter()
     for alike in alike_machines:
         counted[os_label(alike.machine.os_name) or "Not known"] += alike.machines
-    total, x, found = counted.total(), 0.0, []
+    total, x, systems = counted.total(), 0.0, []
     for label, machines in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
         width = 100 * machines / total
         ends = end_of_life(label)
-        found.append(
-            System(label, machines, round(x, 2), round(max(width - 0.3, 0.3), 2), bool(ends and ends < now.date()))
-        )
+        ended = bool(ends and ends < now.date())
+        systems.append(System(label, machines, round(x, 2), round(max(width - 0.3, 0.3), 2), ended))
         x += width
-    return found
+    return systems
 
 
 def listed_page(

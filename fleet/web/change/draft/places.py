@@ -18,9 +18,9 @@ HOW = {"same": "the same image", "copied": "its copy", "chosen": "chosen by hand
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One place: how many machines are there, which image they get and how it was found.
+    """One region of one account: how many machines are there, which image they get and how it was found.
 
-    `offered` are pairs of id and words to choose from, empty where nothing is to be chosen by hand.
+    `offered` are pairs of id and words to choose from, empty where no image has to be chosen by hand.
     """
 
     name: str
@@ -35,15 +35,16 @@ class Row:
 
 
 def field_of(place: AccountRegion) -> str:
+    """Return the name of the form's field for the image of this place."""
     return f"image_in_{place[0]}_{place[1]}"
 
 
 def by_hand_in(typed: Mapping[str, Any], places: Collection[AccountRegion], image_id: str) -> dict[AccountRegion, str]:
-    """Return what was chosen by hand, where it was chosen for this very image; others are of an image chosen before."""
+    """Return what was chosen by hand for this very image; choices for an image that was chosen before do not count."""
     if not image_id or typed.get(BELONGS) != image_id:
         return {}
-    found = {place: str(typed.get(field_of(place), "")).strip() for place in places}
-    return {place: value for place, value in found.items() if value and "\0" not in value and len(value) <= LONGEST}
+    chosen = {place: str(typed.get(field_of(place), "")).strip() for place in places}
+    return {place: value for place, value in chosen.items() if value and "\0" not in value and len(value) <= LONGEST}
 
 
 def places_table(
@@ -53,7 +54,7 @@ def places_table(
     machines: Counter[AccountRegion] = Counter()
     for alike in judgement.alike_machines:
         machines[(alike.machine.account, alike.machine.region)] += alike.machines
-    unsure = [place for place, one in judgement.images.items() if one.image is None or one.how == "chosen"]
+    unsure = [place for place, match in judgement.images.items() if match.image is None or match.how == "chosen"]
     if len(judgement.images) < 2 and not by_hand:
         return []
     offered = _candidates(unsure, judgement) if unsure else {}
@@ -65,7 +66,7 @@ def places_table(
 
 def _row(
     place: AccountRegion,
-    one: RegionImage,
+    match: RegionImage,
     machines: int,
     chosen: str,
     accounts: Mapping[int, str],
@@ -73,24 +74,24 @@ def _row(
 ) -> Row:
     account, region = place
     if chosen and chosen not in dict(offered):
-        words = f"{_words(one.image)}, {one.image.status.lower()}" if one.image else f"{chosen}, no longer there"
+        words = f"{_words(match.image)}, {match.image.status.lower()}" if match.image else f"{chosen}, no longer there"
         offered = [*offered, (chosen, words)]
-    label = os_label(one.image.os_name) if one.image else ""
-    image_id = one.image.image_id if one.image else ""
+    label = os_label(match.image.os_name) if match.image else ""
+    image_id = match.image.image_id if match.image else ""
     return Row(
-        field_of(place), accounts[account], region, machines, image_id, label, HOW.get(one.how, ""), chosen, offered
+        field_of(place), accounts[account], region, machines, image_id, label, HOW.get(match.how, ""), chosen, offered
     )
 
 
 def _candidates(places: list[AccountRegion], judgement: DraftJudgement) -> dict[AccountRegion, list[tuple[str, str]]]:
-    """Return what could stand in for the chosen image in these places, the most alike first: one query."""
-    like = next((one.image for one in judgement.images.values() if one.image and one.how != "chosen"), None)
+    """Return the images that could take the place of the chosen one in these places, the most alike first (one query)."""
+    like = next((match.image for match in judgement.images.values() if match.image and match.how != "chosen"), None)
     accounts, regions = {account for account, _ in places}, {region for _, region in places}
     rows = Image.objects.present().filter(account__in=accounts, region__in=regions, status="Available")
-    found: dict[AccountRegion, list[Image]] = {}
+    by_place: dict[AccountRegion, list[Image]] = {}
     for image in rows.only("account_id", "region", "image_id", "name", "os_name", "os_type", "architecture", "owner"):
-        found.setdefault((image.account_id, image.region), []).append(image)
-    return {place: _offered(found.get(place, []), like) for place in places}
+        by_place.setdefault((image.account_id, image.region), []).append(image)
+    return {place: _offered(by_place.get(place, []), like) for place in places}
 
 
 def _offered(images: list[Image], like: Image | None) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The part of a draft's form that says how it is carried out: numbers, canary, waves, steps."""
+"""The part of a draft's form that says how the change is carried out: limits, canary, waves, steps."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def timeout() -> WholeNumber:
 
 
 class RolloutForm(Form):
-    """Every field of a policy. What was not sent stays as it was saved; what was sent empty is its usual value."""
+    """Every field of a policy. What was not sent stays as it was saved; what was sent empty gets its usual value."""
 
     units = {
         "max_in_flight": "machines",
@@ -116,7 +116,7 @@ class RolloutForm(Form):
     saved: Policy
 
     def offer_rollout(self, *, tag_keys: list[str], webhooks: list[tuple[int, str]]) -> None:
-        """Fill what the selects offer; a tag that the machines no longer have stays as long as it is chosen."""
+        """Fill the selects; a tag that the machines no longer have stays as long as it is chosen."""
         growth = self.fields["growth"].widget
         assert isinstance(growth, Consequences)
         growth.notes = {
@@ -142,13 +142,13 @@ class RolloutForm(Form):
         field.error_messages["invalid_choice"] = f"{fault_words} Choose one from the list."
 
     def clean_rollout(self) -> None:
-        """Say under its field what does not go together, where that field fits by itself."""
+        """Put what contradicts another field at its own field, where that field has no error yet."""
         for name, said, do in policy_faults(self.policy()):
             if name not in self.errors:
                 self.add_error(name, fault(said, do))
 
     def policy(self) -> Policy:
-        """Return the policy as far as it can be read; a field in error, or one that was not sent, counts as it was saved."""
+        """Return the policy; a field in error, or one that was not sent, counts as it was saved."""
         stored: dict[str, Any] = self.saved.as_json()
         for name in NEEDED:
             stored[name] = self._read(name, stored[name], stored[name])
@@ -176,24 +176,24 @@ class RolloutForm(Form):
             "timeout": seconds,
         }
 
-    def _read(self, name: str, kept: Any, empty: Any) -> Any:
+    def _read(self, name: str, saved: Any, empty: Any) -> Any:
         cleaned = getattr(self, "cleaned_data", {}) if self.is_bound else {}
         if name not in cleaned or name not in self.data:
-            return kept
+            return saved
         return empty if cleaned[name] in (None, "") else cleaned[name]
 
 
 def initial_rollout(policy: Policy) -> dict[str, Any]:
     """Return a saved policy as the form shows it."""
-    shown = policy.as_json()
+    initial = policy.as_json()
     for name in BUDGETS:
-        shown[name] = "" if shown[name] is None else shown[name]
+        initial[name] = "" if initial[name] is None else initial[name]
     for name in STEPS:
         step: PolicyStep | None = getattr(policy, name)
-        shown |= {
+        initial |= {
             f"{name}_kind": step.kind if step else "",
             f"{name}_text": step.text if step else "",
             f"{name}_webhook": str(step.webhook or "") if step else "",
             f"{name}_timeout": (step or USUAL_STEP).timeout,
         }
-    return shown
+    return initial

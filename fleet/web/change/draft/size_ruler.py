@@ -1,4 +1,4 @@
-"""The ruler of the draft: present disk sizes above it, what is allowed on it, what is asked for below it."""
+"""The ruler of a draft: present disk sizes above it, the sizes that are allowed on it, the size that is asked for below."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """Everything that is drawn and said about sizes; `least` and `most` are what is allowed for all machines at once.
+    """Everything that the page shows about disk sizes (GiB); `least` and `most` are what all machines at once allow.
 
-    Where `least` is above `most`, no size is allowed for all of them; `allowed` says either in words. `turns` are those of the
-    machines that nothing blocks.
+    Where `least` is above `most`, no size is allowed for all of them; `allowed` says in words which of the two it is.
+    `turns` are those of the machines that nothing blocks.
     """
 
     marks: list[Mark]

@@ -53,11 +53,11 @@ class WindowForm(Form):
                 self.add_error(name, fault(said, do))
 
     def window_of(self, name: str) -> datetime | None:
-        """Return `not_before` or `not_after` as it is asked for now."""
+        """Return `not_before` or `not_after` as it was typed, or as it was saved where it was not sent or has an error."""
         cleaned = getattr(self, "cleaned_data", {}) if self.is_bound else {}
-        kept: datetime | None = getattr(self.change, name)
-        found: datetime | None = cleaned[name] or None if name in cleaned and name in self.data else kept
-        return found
+        saved: datetime | None = getattr(self.change, name)
+        asked: datetime | None = cleaned[name] or None if name in cleaned and name in self.data else saved
+        return asked
 
     def calendar_id(self) -> int | None:
         cleaned = getattr(self, "cleaned_data", {}) if self.is_bound else {}
