@@ -1,4 +1,4 @@
-"""The trail as a file of any size, oldest first, in constant memory: CSV for people, JSON Lines for checking it offline."""
+"""The audit trail as a file, oldest event first, in constant memory: CSV for people, JSON Lines to verify it offline."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The audit trail: whether its chain is whole, and what happened, newest first."""
+"""The page of the audit trail: whether its chain of hashes is whole, and what happened, newest first."""
 
 import re
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def visible_events(user: User) -> QuerySet[AuditEvent]:
 
 
 def narrowed(user: User, data: QueryDict) -> tuple[QuerySet[AuditEvent], dict[str, Any]]:
-    """Return the events that fit what was asked, and what was understood; what was not narrows to nothing."""
+    """Return the events that fit the filter, and the filter as it was read; one that cannot be read leaves no event."""
     form = TrailForm(data)
     events = visible_events(user)
     if not form.is_valid():
@@ -99,8 +99,8 @@ def _about(text: str) -> Q:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An event as people read it: `pairs` are further facts, `changes` the fields with before and after."""
+class EventRow:
+    """An event as the page shows it: `changes` are fields with their value before and after, `pairs` all other facts."""
 
     event: AuditEvent
     action: Action
@@ -109,8 +109,8 @@ class Shown:
     pairs: list[tuple[str, Any]]
 
 
-def shown(event: AuditEvent) -> Shown:
-    """Word an event: the subject is set off, wherever the action's sentence has it."""
+def event_row(event: AuditEvent) -> EventRow:
+    """Put an event into words; the subject is set in bold, wherever the action's sentence has it."""
     action = ACTIONS.get(event.action, UNKNOWN)
     words = format_html(action.words.replace("{subject}", "{0}"), format_html("<b>{}</b>", event.subject))
     data = dict(event.data)
@@ -119,7 +119,7 @@ def shown(event: AuditEvent) -> Shown:
     if isinstance(before, dict) or isinstance(after, dict):
         old, new = before or {}, after or {}
         changes = [(_words(key), old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new])]
-    return Shown(event, action, words, changes, [(_words(key), value) for key, value in data.items()])
+    return EventRow(event, action, words, changes, [(_words(key), value) for key, value in data.items()])
 
 
 def _words(key: str) -> str:
@@ -130,12 +130,14 @@ def _words(key: str) -> str:
 def audit(request: Request) -> HttpResponse:
     """Show a page of events, and above them the state of the chain."""
     events, asked = narrowed(request.user, request.GET)
-    # Both or neither: half a place is none.
+    # The place has two parts, and one of them alone says nothing.
     at = asked.get("at") if asked.get("number") else None
     page = older(events.select_related("change"), size=SIZE, at=at, number=asked.get("number") or 0)
     context = {
         "page": page,
-        "days": [(day, list(rows)) for day, rows in groupby(map(shown, page.rows), key=lambda s: s.event.at.date())],
+        "days": [
+            (day, list(rows)) for day, rows in groupby(map(event_row, page.rows), key=lambda row: row.event.at.date())
+        ],
         "asked": {name: request.GET.get(name, "") for name in ("q", "actor", "action", "change", "since", "until")},
         "narrowed": any(request.GET.get(name) for name in ("q", "actor", "action", "change", "since", "until")),
         "people": User.objects.order_by("username").values_list("username", flat=True)[:200],
@@ -160,14 +162,14 @@ def _plain(action: Action) -> str:
 
 
 def chain_state() -> dict[str, Any]:
-    """Return the head, and what the last walk found (two queries)."""
+    """Return the head of the chain, and what its last verification found (two queries)."""
     last = AuditEvent.objects.filter(action="audit.verified").order_by("-at", "-number").first()
     return {"head": AuditHead.objects.first(), "verified": last}
 
 
 @require_POST
 def verify_now(request: Request) -> HttpResponse:
-    """Walk the chain and put on record what was found."""
+    """Verify the chain now, and put what was found on the trail."""
     if not has_role(request.user, *MAY_EXPORT):
         raise PermissionDenied("Walking the chain needs the role auditor or admin.")
     verdict = verify.verify()

@@ -1,4 +1,4 @@
-"""A change once more: copied, downloaded as the file whose lines are hashed, or drafted from such a file."""
+"""Taking a change further: copying it, downloading it as a file, and drafting one from such a file."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -22,7 +22,7 @@ from fleet.web.shared.scope import has_role, wholly_covered
 
 @require_POST
 def copy(request: Request, pk: int) -> HttpResponse:
-    """Draft a change again with the machines that are still there."""
+    """Draft the change again, with those of its machines that still exist."""
     change_or_404(request, pk)
     try:
         change = copy_change(actor=request.user, change_id=pk, now=DatabaseClock().now())
@@ -34,7 +34,7 @@ def copy(request: Request, pk: int) -> HttpResponse:
 
 @require_safe
 def download(request: Request, pk: int) -> HttpResponseBase:
-    """Send the change as a file; with `part=spec` its first line alone, whose SHA-256 is the digest that is approved."""
+    """Send the change as a file; with `part=spec` only its first line, whose SHA-256 is the digest that is approved."""
     change, _ = change_or_404(request, pk)
     if not Change.objects.filter(wholly_covered(request.user), pk=pk).exists():
         raise PermissionDenied("The file names machines outside your accounts and environments.")
@@ -49,7 +49,7 @@ def download(request: Request, pk: int) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: Request) -> HttpResponse:
-    """Make a draft of a file, or say each of its faults."""
+    """Make a draft of an uploaded file, or say what is wrong in which of its lines."""
     if not has_role(request.user, Role.OPERATOR):
         raise PermissionDenied("Only an operator drafts a change of the operating system.")
     if request.method != "POST":
@@ -72,11 +72,11 @@ def upload(request: Request) -> HttpResponse:
     return redirect_to(request, "draft", change.pk)
 
 
-def _tell(request: Request, change: Change, said: str) -> None:
-    """Say what came along and what did not."""
+def _tell(request: Request, change: Change, message: str) -> None:
+    """Add to the message what the new draft does not have of the old change."""
     out = change.left_out.count()
     if out:
-        said += f" {count(out, 'machine is', 'machines are')} left out; see why below the list."
+        message += f" {count(out, 'machine is', 'machines are')} left out; see why below the list."
     if change.login == Login.PASSWORD:
-        said += " The password did not come along: set one."
-    messages.success(request, said, extra_tags="ok")
+        message += " The password did not come along: set one."
+    messages.success(request, message, extra_tags="ok")

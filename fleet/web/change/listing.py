@@ -25,7 +25,7 @@ BEGIN = "Tick machines on the page Instances and press Change OS."
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One of the views over the list: its name in the URL, its words, which changes, what an empty one says."""
+    """One of the views of the list: its name in the address, its label, which changes it has, what it says when empty."""
 
     name: str
     words: str
@@ -50,14 +50,14 @@ def changes(request: Request) -> HttpResponse:
         View("all", "All", Q(), f"No change has been made yet. {BEGIN}"),
     ]
     wanted = request.GET.get("view", "open")
-    view = next((one for one in views if one.name == wanted), views[0])
+    view = next((view for view in views if view.name == wanted), views[0])
     rows = listing(visible.filter(view.which)).order_by("-pk")
     before = id_of(request.GET.get("before"))
     if before:
         rows = rows.filter(pk__lt=before)
     page = list(rows[: SIZE + 1])
     context = {
-        "views": [(one, visible.filter(one.which).count()) for one in views],
+        "views": [(each, visible.filter(each.which).count()) for each in views],
         "view": view,
         "rows": page[:SIZE],
         "older": page[SIZE - 1].pk if len(page) > SIZE else 0,
@@ -69,16 +69,16 @@ def changes(request: Request) -> HttpResponse:
 @require_safe
 def change(request: Request, pk: int) -> HttpResponse:
     """Show a change as its state has it: draft, check, review or run."""
-    one, now = change_or_404(request, pk)
-    if one.state == ChangeState.DRAFT and acts_for(one, request.user, now)["edit"].allowed:
+    found, now = change_or_404(request, pk)
+    if found.state == ChangeState.DRAFT and acts_for(found, request.user, now)["edit"].allowed:
         return redirect("draft", pk)
-    return page_of_state(request, one, now)
+    return page_of_state(request, found, now)
 
 
 @require_safe
 def checking_live(request: Request, pk: int) -> HttpResponse:
     """Answer the poll of a check; once it has ended, send the page on."""
-    one, now = change_or_404(request, pk)
-    if one.state != ChangeState.CHECKING or not request.htmx:
+    found, now = change_or_404(request, pk)
+    if found.state != ChangeState.CHECKING or not request.htmx:
         return redirect_to(request, "change", pk)
-    return render(request, f"{CHECKING}#progress", checking_context(one, now))
+    return render(request, f"{CHECKING}#progress", checking_context(found, now))

@@ -1,4 +1,4 @@
-"""The views of a run: its poll, the preview and the doing of each act, and a new draft of what did not go as asked."""
+"""The views of a run: its poll, each act and its preview, and a new draft of the machines that did not go as asked."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -23,7 +23,7 @@ ACT_PAGE = "run/act.html"
 
 @require_safe
 def live(request: Request, pk: int) -> HttpResponse:
-    """Answer the poll of a run: the figures each time, what holds controls only where it differs from what is shown."""
+    """Answer the poll of a run: its figures each time, and parts with controls only where they differ from the page."""
     change, now = change_or_404(request, pk)
     if not request.htmx or not change.started_at:
         return redirect_to(request, "change", pk)
@@ -53,13 +53,13 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
         asked = asked_for(change, name, given, now)
         if request.method != "POST":
             return _ask(request, pk, asked, None)
-        said = carry_out(asked, change, request.user, given, DatabaseClock().now())
+        message = carry_out(asked, change, request.user, given, DatabaseClock().now())
     except Refused as refused:
         record_refusal(request, refused, act=name.replace("_", " "), change=change)
         if asked is None or refused.kind != "wrong":
             return _refused(request, pk, refused)
         return _ask(request, pk, asked, refused)
-    messages.success(request, said, extra_tags="ok")
+    messages.success(request, message, extra_tags="ok")
     return redirect_to(request, "change", pk)
 
 
@@ -94,7 +94,7 @@ def _ask(request: Request, pk: int, asked: Asked, refused: Refused | None) -> Ht
 
 
 def _refused(request: Request, pk: int, refused: Refused) -> HttpResponse:
-    """Say no: with the run's page as it is now, or beside it where a dialog was asked for."""
+    """Answer a refusal with the run's page as it is now, or with a toast on it where a dialog was asked for."""
     if wants_partial(request):
         answer = HttpResponse(status=STATUS[refused.kind], headers={"HX-Reswap": "none"})
         status = "warn" if refused.kind == "moved" else "bad"

@@ -1,4 +1,4 @@
-"""What all screens of a change share: finding it, and saying no with everything still on the page."""
+"""What all screens of a change share: finding the change, rendering the page of its state, and answering a refusal."""
 
 from datetime import datetime
 
@@ -20,16 +20,16 @@ from fleet.web.shared.scope import visible_changes
 def change_or_404(request: Request, pk: int) -> tuple[Change, datetime]:
     """Return the change and the database's time, or answer 404 where the person may not see it.
 
-    The change has `looked`, what the person saw of it last, for `fleet.changes.review.last_seen.is_same`.
+    The change has `looked`: what the person saw of it last, as `fleet.changes.review.last_seen.still_shows` takes it.
     """
-    answer = at_its_time(visible_changes(request.user).annotate(looked=look_of(request.user)), pk)
-    if answer is None:
+    found = at_its_time(visible_changes(request.user).annotate(looked=look_of(request.user)), pk)
+    if found is None:
         raise Http404
-    return answer
+    return found
 
 
 def page_of_state(request: Request, change: Change, now: datetime, *, refused: Refused | None = None) -> HttpResponse:
-    """Render the page that a change has in its present state, with the sentence of a refusal on top."""
+    """Render the page of the state that the change is in, with the sentence of a refusal on top if there is one."""
     status = STATUS[refused.kind] if refused else 200
     if change.state == ChangeState.DRAFT:
         return draft_for_others(request, change, now, refused=refused, status=status)
@@ -41,7 +41,7 @@ def page_of_state(request: Request, change: Change, now: datetime, *, refused: R
 
 
 def answer_refusal(request: Request, pk: int, refused: Refused, *, act: str) -> HttpResponse:
-    """Answer a refused act with the page as it is now; the refusal goes on the trail."""
+    """Answer a refused act with the page of the change as it is now, and put the refusal on the audit trail."""
     change, now = change_or_404(request, pk)
     record_refusal(request, refused, act=act, change=change)
     return page_of_state(request, change, now, refused=refused)

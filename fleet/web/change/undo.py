@@ -1,4 +1,4 @@
-"""The undo ledger: which old disks could be put back until when, by change; undoing some is a change of its own."""
+"""The list of what can be undone: which old disks can be put back, and until when. Undoing some is a change of its own."""
 
 from typing import Any
 
@@ -37,9 +37,9 @@ def undo(request: Request) -> HttpResponse:
                 replacement_ids=_chosen(request, change),
                 now=DatabaseClock().now(),
             )
-        except Refused as said:
-            record_refusal(request, said, act="undo machines of", change=change)
-            refused = said
+        except Refused as error:
+            record_refusal(request, error, act="undo machines of", change=change)
+            refused = error
         else:
             return redirect_to(request, "draft", draft.pk)
     return _page(request, change, refused)
@@ -57,8 +57,8 @@ def _page(request: Request, change: Change | None, refused: Refused | None) -> H
     }
     if change is None:
         by_change = rows.order_by().values("replacement__change_id", "replacement__change__title")
-        told = by_change.annotate(machines=Count("pk"), first=Min("expires_at"), last=Max("expires_at"))
-        context["changes"] = list(told.order_by("first", "replacement__change_id")[:MOST_CHANGES])
+        counted = by_change.annotate(machines=Count("pk"), first=Min("expires_at"), last=Max("expires_at"))
+        context["changes"] = list(counted.order_by("first", "replacement__change_id")[:MOST_CHANGES])
     else:
         context["total"] = rows.count()
         page = numbered(rows, page=number_of(request.GET.get("page")), size=LISTED, total=context["total"])
@@ -67,8 +67,7 @@ def _page(request: Request, change: Change | None, refused: Refused | None) -> H
 
 
 def _visible(request: Request, change: Change | None) -> QuerySet[Snapshot]:
-    found = undoable(DatabaseClock().now(), change)
-    return found.filter(covered(request.user, prefix="instance__"))
+    return undoable(DatabaseClock().now(), change).filter(covered(request.user, prefix="instance__"))
 
 
 def _chosen(request: Request, change: Change) -> list[int]:

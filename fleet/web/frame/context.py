@@ -1,4 +1,7 @@
-"""What every page shows: where one is, what waits, how old the mirror is. All lazy: a page that shows none asks for none."""
+"""What every page shows around its content: the navigation, what waits, how old the mirror is, the emulator's accounts.
+
+All of it is lazy: a page that shows none of it makes no query.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +47,10 @@ NAVIGATION = (
 
 @dataclass(frozen=True)
 class Freshness:
-    """How old the mirror is where it is oldest: `words` for people, `status` for colour; `now` is the database's time."""
+    """How old the mirror is in the region that was read longest ago: `words` for people, `status` for the colour.
+
+    `where` names that region if it was read too long ago, `short` is the age alone; `now` is the database's time.
+    """
 
     now: datetime
     status: str
@@ -54,7 +60,7 @@ class Freshness:
 
 
 def is_late(now: datetime, synced: datetime | None, machines: int) -> bool:
-    """Say whether a region was not read for too long; one with many machines is read less often."""
+    """Say whether a region was read too long ago; one with many machines is read less often."""
     if synced is None:
         return True
     return (now - synced).total_seconds() > LATE + min(machines * 60 / 1000, LONGEST)
@@ -74,7 +80,7 @@ class Emulated:
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around a page: the mirror's age, the emulator's accounts, whether the kill switch is on, what waits."""
+    """What stands around a page: the mirror's age, the emulator's accounts, whether the kill switch is on, how much waits."""
 
     fresh: Freshness
     emulated: Emulated
@@ -131,7 +137,7 @@ def _freshness(rows: list[tuple[str | None, datetime | None, int]], now: datetim
 
 
 def role_words(user: User) -> str:
-    """Return the person's roles as the menu says them: `operator, approver in prod`."""
+    """Return the person's roles as the menu shows them: `operator, approver in prod`."""
     words = {
         f"{grant.role} in {grant.environment}" if grant.environment else str(grant.role) for grant in grants_of(user)
     }
@@ -139,7 +145,7 @@ def role_words(user: User) -> str:
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
-    """Return what base.html needs: one query beside the person's grants, and only when shown."""
+    """Return what base.html needs, in one query beside the person's grants, and only where a template shows it."""
     user = getattr(request, "user", None)
     theme = request.COOKIES.get("theme", "")
     person = user if isinstance(user, User) else None
@@ -150,12 +156,12 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     return {
         "theme": theme if theme in THEMES else "",
         "nav": [(label, name, bool(match and match.url_name in names)) for label, name, names in NAVIGATION],
-        # Templates call these where they show them, and get the thing itself (a lazy object would not format).
+        # Functions, which templates call where they show the value; a lazy object would not work with every filter.
         "waiting": lambda: frame().waiting,
         "roles": cache(lambda: role_words(person) if person else ""),
         "freshness": lambda: frame().fresh,
         "emulated": lambda: frame().emulated,
-        # The presses in force, with what each is said to cover; asked for only where there is one.
+        # The presses of the kill switch in force, each with its scope in words; read only where there is one.
         "stopped": cache(lambda: [(press, scope_words(press)) for press in presses()] if frame().stopped else []),
         "now": lambda: frame().fresh.now,
     }

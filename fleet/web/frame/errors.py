@@ -1,4 +1,4 @@
-"""Error pages: what happened, what did not, what to do. For htmx the same sentence as a toast."""
+"""Error pages: what happened, what did not happen, and what to do. htmx gets the same sentence as a toast."""
 
 import logging
 import secrets
@@ -25,9 +25,9 @@ def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 403 with the exception's own sentence where a view gave one."""
-    said = str(exception) if exception and str(exception) else "Your roles do not include this."
+    sentence = str(exception) if exception and str(exception) else "Your roles do not include this."
     return _page(
-        request, 403, "This is not yours to do", f"{said} Nothing was changed. An administrator can grant roles."
+        request, 403, "This is not yours to do", f"{sentence} Nothing was changed. An administrator can grant roles."
     )
 
 
@@ -45,11 +45,13 @@ def failed(request: HttpRequest) -> HttpResponse:
     """Answer 500 without touching the database, which may be what failed."""
     reference = secrets.token_hex(4)
     log.error("Answered 500 to %s %s, reference %s", request.method, request.path, reference)
-    said = (
+    sentence = (
         "Whatever you asked for was not completed by this page. What already runs goes on: workers do not depend on "
         "this page. Try again; if it fails again, tell your administrator the reference."
     )
-    return _page(request, 500, "The server failed to answer", said, template="frame/failed.html", reference=reference)
+    return _page(
+        request, 500, "The server failed to answer", sentence, template="frame/failed.html", reference=reference
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -66,15 +68,15 @@ def _page(
     request: HttpRequest,
     status: int,
     title: str,
-    said: str,
+    sentence: str,
     *,
     template: str = "frame/error.html",
     reference: str = "",
 ) -> HttpResponse:
     if getattr(request, "htmx", False):
         note = f"Reference {reference}." if reference else ""
-        return toast(HttpResponse(status=status), f"{title}. {said}", status="bad", note=note)
-    context = {"title": title, "said": said, "code": status, "reference": reference}
+        return toast(HttpResponse(status=status), f"{title}. {sentence}", status="bad", note=note)
+    context = {"title": title, "said": sentence, "code": status, "reference": reference}
     if status == 500:
         # Without the request: no context processor, so no query.
         return HttpResponse(render_to_string(template, context), status=status)

@@ -1,4 +1,4 @@
-"""GET /healthz: is the database there, does the worker tick, how old is the mirror."""
+"""GET /healthz: whether the database answers, whether the worker works, and how old the mirror is."""
 
 import logging
 from datetime import datetime
@@ -13,7 +13,7 @@ from fleet.lib.clock import DatabaseClock
 from fleet.models import Heartbeat, RegionMirror
 
 log = logging.getLogger(__name__)
-LATE = 120  # seconds; a tick runs at least every minute and takes at most half of one
+LATE = 120  # seconds; a tick begins at least once a minute and takes at most half a minute
 
 
 @require_safe
@@ -32,11 +32,11 @@ def _state() -> dict[str, Any]:
     now = DatabaseClock().now()
     tick = Heartbeat.objects.filter(name="tick").values_list("at", flat=True).first()
     read = list(RegionMirror.objects.values_list("synced_at", flat=True))
-    seen = [moment for moment in read if moment]
+    times = [moment for moment in read if moment]
     return {
         "database": "ok",
         "worker": {"last_tick_age_s": _age(now, tick), "state": _worker(now, tick)},
-        "mirror": {"age_s": _age(now, min(seen)) if seen else None, "regions": len(read)},
+        "mirror": {"age_s": _age(now, min(times)) if times else None, "regions": len(read)},
     }
 
 

@@ -1,4 +1,4 @@
-"""What every answer obeys: the rules of htmx and caching, and that somebody is signed in."""
+"""Middleware: the headers that htmx needs, UTF-8 forms, and that somebody is signed in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ from django.utils.cache import patch_vary_headers
 
 
 class HtmxRulesMiddleware:
-    """Keep fragments and pages apart in every cache, and pages out of all of them.
+    """Let caches keep fragments and pages apart, and let them store no page at all.
 
-    Without `Vary: HX-Request` the browser's Back shows a bare fragment where a page was.
+    Without `Vary: HX-Request` the browser's Back button shows a bare fragment where a page was.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -29,9 +29,9 @@ class HtmxRulesMiddleware:
 
 
 class TextInUtf8Middleware:
-    """Refuse a form whose text is said to be in another encoding than UTF-8, before anything reads it.
+    """Refuse a form that names another encoding than UTF-8, before anything reads it.
 
-    Django asks that of plain forms itself; of forms with files it would look up whatever name was sent, and fail.
+    Django itself refuses plain forms; for forms with files it would look up an encoding of whatever name was sent, and fail.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -47,8 +47,8 @@ class TextInUtf8Middleware:
 class SignInRequiredMiddleware(LoginRequiredMiddleware):
     """Send whoever is not signed in to the sign-in, except from views marked `login_not_required`.
 
-    htmx would swap a redirected sign-in page into the middle of a table, so it gets 401 and HX-Redirect, with the page
-    that the person looks at as the place to come back to.
+    htmx would follow a redirect and put the sign-in page into the middle of a table. So it gets 401 and HX-Redirect, with
+    the page that the person is on as the place to come back to.
     """
 
     def handle_no_permission(  # type: ignore[override]

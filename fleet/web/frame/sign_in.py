@@ -1,4 +1,4 @@
-"""Signing in and out: Django's own views in our look, on the audit trail, and slowed down for whoever guesses."""
+"""Signing in and out: Django's own views with our templates, put on the audit trail, and limited for anybody who guesses."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ class Tries:
 
 
 def tries(*, typed: str, address: str) -> Tries:
-    """Count on the audit trail the refusals of this name from `address` in the last 15 minutes, since the last success."""
+    """Return the tries left to this name from `address`: refusals on the audit trail count, of 15 minutes, since a success."""
     now = DatabaseClock().now()
     events = AuditEvent.objects.filter(
         action__in=("person.signed_in", "person.sign_in_refused"),
@@ -97,7 +97,7 @@ class SignIn(LoginView):
         return redirect(self.get_success_url())
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        """Record what was refused: an account's name as it is, any other only as unknown, for it may be a password."""
+        """Put the refusal on the audit trail. A name that no person has is not written there: it may be a password."""
         codes = {error.code for error in form.non_field_errors().as_data()}
         if codes:
             typed, address = form.cleaned_data.get("username", ""), address_of(self.request)
@@ -113,7 +113,7 @@ class SignIn(LoginView):
 @require_POST
 @login_not_required
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session; a second click does no harm."""
+    """End the session. Without one nothing happens."""
     user = request.user
     with transaction.atomic():
         if isinstance(user, User):
@@ -124,18 +124,18 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the address that the connection came from, as the server in front of us tells it."""
+    """Return the address that the connection came from; a trusted proxy has put the client's there."""
     return str(request.META.get("REMOTE_ADDR") or "local")
 
 
 def _known_as(typed: str) -> str:
-    """Return the account's name for what was typed, or the words that stand for every name that is no account's."""
+    """Return the typed name if a person has it, else the words that stand for every other name."""
     known = User.objects.filter(username=typed).values_list("username", flat=True).first()
     return known or UNKNOWN
 
 
 def _trace(typed: str) -> str:
-    """Return what tells two typed names apart without telling either: keyed, for one may be a password in the wrong field."""
+    """Return a keyed hash of what was typed, which tells two names apart: the text may be a password in the wrong field."""
     return salted_hmac("fleet.web.sign_in", typed, algorithm="sha256").hexdigest()[:16]
 
 

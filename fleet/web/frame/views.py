@@ -1,4 +1,4 @@
-"""What stands around every page: the age of the mirror, the theme, and the search that jumps."""
+"""The views of what stands around every page: the age of the mirror, the theme, and the search field."""
 
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ YEAR = 365 * 24 * 3600
 def fresh(request: HttpRequest) -> HttpResponse:
     """Answer the poll of the mirror's age and of the kill switch.
 
-    It needs no sign-in, so that an ended session says so and loses no typing.
+    It needs no sign-in: where the session has ended, the page says so, and nothing that was typed is lost.
     """
     return render(request, "frame/_fresh.html", {"poll": True})
 
@@ -31,7 +31,7 @@ def fresh(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_not_required
 def theme(request: HttpRequest) -> HttpResponse:
-    """Keep the theme in a cookie; any other word than light and dark means: as the system has it."""
+    """Keep the theme in a cookie; anything but light and dark means that the browser decides."""
     came_from = urlsplit(request.META.get("HTTP_REFERER", ""))
     seen = f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
     response = redirect(local_path(request, request.POST.get("next") or seen))
@@ -50,11 +50,12 @@ def jump(request: Request) -> HttpResponse:
     number = id_of(asked.removeprefix("#"))
     if number and visible_changes(request.user).filter(pk=number).exists():
         return redirect("change", number)
-    found: list[Instance] = []
+    matches: list[Instance] = []
     for field in ("instance_id", "name", "private_ip", "public_ip", "disk_id"):
-        found = list(visible_instances(request.user).filter(**{field: asked})[:2]) if asked and not found else found
-    if len(found) == 1:
-        return redirect("instance", found[0].pk)
+        if asked and not matches:
+            matches = list(visible_instances(request.user).filter(**{field: asked})[:2])
+    if len(matches) == 1:
+        return redirect("instance", matches[0].pk)
     return redirect(f"{reverse('instances')}?{urlencode({'q': asked})}")
 
 

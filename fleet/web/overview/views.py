@@ -1,4 +1,4 @@
-"""The overview: what waits, what runs, what failed, how old the mirror is, and what the fleet runs."""
+"""The overview: what waits, which changes run, what failed, how old the mirror is, and which systems the fleet has."""
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -40,7 +40,7 @@ def overview(request: Request) -> HttpResponse:
 
 @require_safe
 def now(request: Request) -> HttpResponse:
-    """Answer the poll of what runs: the part carries its own next poll while something does."""
+    """Answer the poll of the changes that run; while one does, the answer holds the next poll."""
     return render(request, "overview/overview.html#now", figures.runs(request.user))
 
 
@@ -54,7 +54,7 @@ def mirror(request: Request) -> HttpResponse:
 
 @require_POST
 def sync_now(request: Request) -> HttpResponse:
-    """Make every region due, ring the worker and put it on record, in one transaction."""
+    """Make every region due, wake the worker and put it on the audit trail, in one transaction."""
     if not has_role(request.user, *MAY_ASK):
         raise PermissionDenied("Reading the cloud again needs the role operator, approver or admin.")
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Settings: accounts. Every act is one form, and whoever may not do it reads why."""
+"""Settings: accounts. Every act is a form of its own, and people who may not do it read why."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ EDITIONS = [("2026", "2026: the API as it is today"), ("2018", "2018: the old re
 
 
 class AccountForm(Form):
-    """What is known of an account, beside its credential."""
+    """The settings of an account, without its credential."""
 
     units = {"replace_quota": "a minute"}
     wide = ("regions", "endpoint")
@@ -62,7 +62,7 @@ class AccountForm(Form):
 
 
 class KeyForm(Form):
-    """An access key. What was typed is never written into a page again."""
+    """An access key. A secret that was typed is never part of a page again."""
 
     access_key_id = forms.CharField(
         label="AccessKey ID", max_length=128, widget=forms.TextInput({"autocomplete": "off"})
@@ -108,7 +108,7 @@ def accounts(request: Request) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: Request, pk: int) -> HttpResponse:
-    """Show one account: what it may do, how fresh it is; POST changes what is known of it."""
+    """Show one account: what may be done in it, and when its regions were read; POST changes its settings."""
     form, answer = AccountForm(request.POST or None, initial=_initial(_account_or_404(pk))), None
     if request.method == "POST" and form.is_valid():
         change = partial(acts.change_account, given=form.as_input())
@@ -124,14 +124,14 @@ def credential(request: Request, pk: int) -> HttpResponse:
     form, answer = KeyForm(request.POST), None
     if form.is_valid():
         replace = partial(acts.replace_credential, now=DatabaseClock().now(), **form.key())
-        said = "The new key is sealed and the old one destroyed. The account is in observe."
-        answer = _carry_out(request, pk, "replace the credential of an account", replace, said, form)
+        message = "The new key is sealed and the old one destroyed. The account is in observe."
+        answer = _carry_out(request, pk, "replace the credential of an account", replace, message, form)
     return answer or _page(request, pk, key=form)
 
 
 @require_POST
 def act(request: Request, pk: int, what: str) -> HttpResponse:
-    """Ask for execution or for lifting the guard, agree to it, or take either away."""
+    """Ask for execution or for lifting the guard, agree to that, or take either away."""
     now = DatabaseClock().now()
     known: dict[str, tuple[Callable[..., object], str]] = {
         "ask": (partial(acts.ask_execution, now=now), "Asked. Another administrator switches execution on."),
@@ -143,31 +143,31 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     }
     if what not in known:
         raise Http404
-    do, said = known[what]
+    do, message = known[what]
     form = AccountForm(initial=_initial(_account_or_404(pk)))
-    return _carry_out(request, pk, "change what an account may do", do, said, form) or _page(request, pk, form=form)
+    return _carry_out(request, pk, "change what an account may do", do, message, form) or _page(request, pk, form=form)
 
 
 def _carry_out(
-    request: Request, pk: int, act: str, do: Callable[..., object], said: str, form: Form
+    request: Request, pk: int, act: str, do: Callable[..., object], message: str, form: Form
 ) -> HttpResponse | None:
     """Carry out an act on one account, and go to its page."""
     then = go_to(request, "account", pk)
-    return carry_out(request, act, lambda: do(actor=request.user, account_id=pk), said, form=form, then=then)
+    return carry_out(request, act, lambda: do(actor=request.user, account_id=pk), message, form=form, then=then)
 
 
 def _page(request: Request, pk: int, *, form: AccountForm | None = None, key: KeyForm | None = None) -> HttpResponse:
-    found = _account_or_404(pk)
+    account = _account_or_404(pk)
     now = DatabaseClock().now()
-    mirrors = {mirror.region: mirror for mirror in found.mirrors.all()}
-    regions = [(region, mirrors.get(region)) for region in found.regions]
-    form, key = form or AccountForm(initial=_initial(found)), key or KeyForm()
+    mirrors = {mirror.region: mirror for mirror in account.mirrors.all()}
+    regions = [(region, mirrors.get(region)) for region in account.regions]
+    form, key = form or AccountForm(initial=_initial(account)), key or KeyForm()
     context = {
-        "account": found,
+        "account": account,
         "form": form,
         "key": key,
-        "keeper": administers(request.user, found.pk),
-        "lifting": acts.lifting_asked(found),
+        "keeper": administers(request.user, account.pk),
+        "lifting": acts.lifting_asked(account),
         "regions": [
             (region, mirror, is_late(now, mirror.synced_at, mirror.instances) if mirror else True)
             for region, mirror in regions
@@ -183,10 +183,10 @@ def _initial(account: Account) -> dict[str, Any]:
 
 
 def _account_or_404(pk: int) -> Account:
-    found: Account | None = _rows().prefetch_related("mirrors").filter(pk=pk).first()
-    if found is None:
+    account: Account | None = _rows().prefetch_related("mirrors").filter(pk=pk).first()
+    if account is None:
         raise Http404
-    return found
+    return account
 
 
 def _rows() -> QuerySet[Account, Any]:

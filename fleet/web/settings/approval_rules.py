@@ -1,4 +1,4 @@
-"""Settings: how many must agree to what."""
+"""Settings: how many approvals a change needs, by what it does and where."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ MOST_MACHINES = 1_000_000
 
 
 class RuleForm(Form):
-    """A rule: how many approvals, and the conditions under which it holds."""
+    """A rule of approval: how many approvals are needed, and the conditions under which it applies."""
 
     units = {"approvals": "people"}
 

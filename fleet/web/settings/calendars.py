@@ -1,4 +1,4 @@
-"""Settings: freezes and windows, as calendars with their entries."""
+"""Settings: calendars of freezes and of openings, with their entries."""
 
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ KINDS = (("freezes", "Freezes"), ("openings", "Openings"))
 
 
 class CalendarForm(Form):
-    """A calendar. Its kind is chosen once."""
+    """A calendar. Its kind is chosen when it is added and does not change."""
 
     name = forms.CharField(label="Name", max_length=120)
     kind = forms.ChoiceField(
@@ -77,7 +77,7 @@ class CalendarForm(Form):
 
 
 class EntryForm(Form):
-    """A span of a calendar, in hours on the wall of its time zone."""
+    """An entry of a calendar, in local time of the calendar's time zone."""
 
     title = forms.CharField(label="What for", max_length=200)
     starts_at = forms.DateTimeField(label="From")
@@ -94,7 +94,7 @@ class EntryForm(Form):
 
     def as_input(self) -> acts.EntryInput:
         typed = self.cleaned_data
-        # Django has read them as UTC: what was typed are hours on the wall, and the use case gives them their zone.
+        # Django has read them as UTC; they are local times, and the use case gives them the calendar's time zone.
         walls = {name: typed[name] and typed[name].replace(tzinfo=None) for name in ("starts_at", "ends_at", "until")}
         return acts.EntryInput(title=typed["title"], repeats=typed["repeats"], **walls)
 
@@ -230,7 +230,7 @@ def _entry_initial(calendar: Calendar, row: CalendarEntry | None) -> dict[str, A
 
 
 def _wall(calendar: Calendar, when: datetime | None) -> datetime | None:
-    """Return a moment as the clocks of the calendar's zone show it, without the zone."""
+    """Return a moment in local time of the calendar's time zone, without the zone."""
     try:
         return when.astimezone(zone_of(calendar.time_zone)).replace(tzinfo=None) if when else None
     except ValueError:
@@ -238,7 +238,7 @@ def _wall(calendar: Calendar, when: datetime | None) -> datetime | None:
 
 
 def _summary(calendar: Calendar, now: datetime) -> dict[str, Any]:
-    """Return a calendar as the pages show it, with its state now and what comes next."""
+    """Return a calendar as the pages show it: its entries, whether it is open now, and when that changes next."""
     summary: dict[str, Any] = {
         "calendar": calendar,
         "where": scope_words(calendar.account, calendar.region, calendar.environment),

@@ -20,7 +20,7 @@ EARLIER = 20
 
 
 class PressForm(Form):
-    """Where to stop, why, and the word that says it is meant."""
+    """Where to stop, why, and a word to type, so that nobody presses by mistake."""
 
     wide = ("reason",)
 
@@ -38,7 +38,7 @@ class PressForm(Form):
 
 
 class LiftForm(Form):
-    """Why it is safe to go on, and the word that says it is meant."""
+    """Why it is safe to go on, and a word to type, so that nobody lifts by mistake."""
 
     wide = ("reason",)
 
@@ -57,7 +57,7 @@ def _typed(value: str, word: str) -> str:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def kill(request: Request) -> HttpResponse:
-    """Show what is stopped and by whom; press."""
+    """Show where the kill switch is on and who pressed it; POST presses it."""
     form, answer = PressForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():
         answer = carry_out(
@@ -79,7 +79,7 @@ def kill(request: Request) -> HttpResponse:
 
 @require_POST
 def lifted(request: Request, pk: int) -> HttpResponse:
-    """Lift one press."""
+    """Lift one press of the kill switch."""
     form, answer = LiftForm(request.POST, auto_id=f"lift_{pk}_%s"), None
     if form.is_valid():
         answer = carry_out(

@@ -1,4 +1,4 @@
-"""Settings: who is told of what, by webhook and by e-mail, and how the messages fared."""
+"""Settings: who gets which messages, by webhook and by e-mail, and whether the latest ones arrived."""
 
 from collections.abc import Callable
 
@@ -81,23 +81,23 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     }
     if what not in acts_by_name:
         raise Http404
-    do, said = acts_by_name[what]
+    do, message = acts_by_name[what]
     form = WebhookForm()
     then = go_to(request, "settings-notices")
-    return carry_out(request, f"{what} a webhook", do, said, form=form, then=then) or _page(request, form)
+    return carry_out(request, f"{what} a webhook", do, message, form=form, then=then) or _page(request, form)
 
 
 @require_POST
 def mail(request: Request) -> HttpResponse:
     """Switch one's own e-mail on or off."""
     on = request.POST.get("on") == "yes"
-    said = f"E-mail is {'on' if on else 'off'} for you."
+    message = f"E-mail is {'on' if on else 'off'} for you."
     form = WebhookForm()
     answer = carry_out(
         request,
         "switch e-mail",
         lambda: acts.set_mail(actor=request.user, on=on),
-        said,
+        message,
         form=form,
         then=go_to(request, "settings-notices"),
     )

@@ -1,4 +1,4 @@
-"""What the pages of the settings share: their tabs, the choices of a scope, and saying no with everything still typed."""
+"""What the pages of the settings share: rendering, carrying out an act, and the fields for an account and a region."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,12 +39,12 @@ def carry_out(
     request: Request,
     act: str,
     do: Callable[[], T],
-    said: str,
+    message: str,
     *,
     form: Form,
     then: Callable[[T], HttpResponse],
 ) -> HttpResponse | None:
-    """Carry out one act, say that it is done, and answer with what `then` makes of its result.
+    """Carry out one act, show `message`, and answer with what `then` makes of the act's result.
 
     Return None where it was refused: the form has taken the refusal in, and its page is to be shown again. `act` says for
     the audit trail what was refused, such as "remove a rule of approval".
@@ -55,7 +55,7 @@ def carry_out(
         record_refusal(request, refused, act=act)
         form.refuse(refused)
         return None
-    messages.success(request, said, extra_tags="ok")
+    messages.success(request, message, extra_tags="ok")
     return then(result)
 
 
@@ -65,19 +65,22 @@ def go_to(request: Request, name: str, *args: Any) -> Callable[[object], HttpRes
 
 
 def account_field() -> forms.ChoiceField:
+    """Return a field for one account or all; `offer_scope` fills it."""
     return forms.ChoiceField(label="Account", required=False)
 
 
 def region_field() -> forms.ChoiceField:
+    """Return a field for one region or all; `offer_scope` fills it."""
     return forms.ChoiceField(label="Region", required=False)
 
 
 def offer_scope(form: Form) -> None:
     """Fill the selects of account and region (one query)."""
     accounts = list(Account.objects.order_by("name"))
+    regions = sorted({region for account in accounts for region in account.regions})
     offered = {
         "account": [("", "All accounts"), *((str(account.pk), account.name) for account in accounts)],
-        "region": [("", "All regions"), *((r, r) for r in sorted({r for a in accounts for r in a.regions}))],
+        "region": [("", "All regions"), *((region, region) for region in regions)],
     }
     for name, choices in offered.items():
         field = form.fields.get(name)

@@ -1,4 +1,4 @@
-"""Settings: people and their roles; and the page on which somebody with a code chooses a password."""
+"""Settings: people and their roles; and the page where a person with a code chooses a password."""
 
 from collections.abc import Callable
 from functools import partial
@@ -113,8 +113,8 @@ def people(request: Request) -> HttpResponse:
         if answer:
             return answer
     grants = Grant.objects.select_related("account").order_by("role", "pk")
-    found = User.objects.order_by("-is_active", "username").prefetch_related(Prefetch("grants", queryset=grants))
-    rows = [(person, [acts.words_of(grant) for grant in person.grants.all()]) for person in found]
+    everybody = User.objects.order_by("-is_active", "username").prefetch_related(Prefetch("grants", queryset=grants))
+    rows = [(person, [acts.words_of(grant) for grant in person.grants.all()]) for person in everybody]
     return page(request, LIST, {"form": form, "people": rows}, form)
 
 
@@ -123,45 +123,45 @@ def person(request: Request, pk: int) -> HttpResponse:
     """Show one person; POST grants a role."""
     if not _may_see(request.user):
         return _not_yours(request)
-    found, answer = _person_or_404(pk), None
+    person, answer = _person_or_404(pk), None
     form = GrantForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         do = partial(acts.grant, given=form.as_input())
-        said = f"Granted. It holds from {found}'s next click on."
-        answer = _carry_out(request, found, "grant a role", do, said, form)
-    return answer or _page(request, found, form)
+        message = f"Granted. It holds from {person}'s next click on."
+        answer = _carry_out(request, person, "grant a role", do, message, form)
+    return answer or _page(request, person, form)
 
 
 @require_POST
 def act(request: Request, pk: int, what: str) -> HttpResponse:
     """Take a role away, deactivate, or activate."""
-    found, form = _person_or_404(pk), GrantForm()
+    person, form = _person_or_404(pk), GrantForm()
     known: dict[str, tuple[Callable[..., object], str]] = {
         "revoke": (partial(acts.revoke, grant_id=id_of(request.POST.get("grant"))), "The role is taken away."),
-        "deactivate": (partial(acts.set_active, active=False), f"{found} cannot sign in any more."),
-        "activate": (partial(acts.set_active, active=True), f"{found} can sign in again."),
+        "deactivate": (partial(acts.set_active, active=False), f"{person} cannot sign in any more."),
+        "activate": (partial(acts.set_active, active=True), f"{person} can sign in again."),
     }
     if what not in known:
         raise Http404
-    do, said = known[what]
-    answer = _carry_out(request, found, f"{what} {found}", do, said, form)
+    do, message = known[what]
+    answer = _carry_out(request, person, f"{what} {person}", do, message, form)
     if answer is None and not _may_see(request.user):
         return _not_yours(request)
-    return answer or _page(request, found, form)
+    return answer or _page(request, person, form)
 
 
 @never_cache
 @require_POST
 def invite(request: Request, pk: int) -> HttpResponse:
     """Make a code to choose a password with; it is shown in this answer alone."""
-    found, form = _person_or_404(pk), GrantForm()
+    person, form = _person_or_404(pk), GrantForm()
     try:
         code = acts.invite(actor=request.user, person_id=pk)
     except Refused as refused:
-        record_refusal(request, refused, act=f"make a code for {found}")
+        record_refusal(request, refused, act=f"make a code for {person}")
         form.refuse(refused)
-        return _page(request, found, form) if _may_see(request.user) else _not_yours(request)
-    return _page(request, found, form, code=code)
+        return _page(request, person, form) if _may_see(request.user) else _not_yours(request)
+    return _page(request, person, form, code=code)
 
 
 @never_cache
@@ -187,20 +187,20 @@ def choose_password(request: HttpRequest) -> HttpResponse:
 
 
 def _carry_out(
-    request: Request, found: User, act: str, do: Callable[..., object], said: str, form: Form
+    request: Request, person: User, act: str, do: Callable[..., object], message: str, form: Form
 ) -> HttpResponse | None:
     """Carry out an act on one person, and go to their page."""
-    then = go_to(request, "person", found.pk)
-    return carry_out(request, act, lambda: do(actor=request.user, person_id=found.pk), said, form=form, then=then)
+    then = go_to(request, "person", person.pk)
+    return carry_out(request, act, lambda: do(actor=request.user, person_id=person.pk), message, form=form, then=then)
 
 
-def _page(request: Request, found: User, form: GrantForm, *, code: Secret | None = None) -> HttpResponse:
-    grants = found.grants.select_related("account").order_by("role", "pk")
+def _page(request: Request, person: User, form: GrantForm, *, code: Secret | None = None) -> HttpResponse:
+    grants = person.grants.select_related("account").order_by("role", "pk")
     context = {
-        "person": found,
+        "person": person,
         "grants": [(grant, acts.words_of(grant), administers(request.user, grant.account_id)) for grant in grants],
         "form": form,
-        "own": found.pk == request.user.pk,
+        "own": person.pk == request.user.pk,
         "code": code.reveal() if code else "",
         "choose": request.build_absolute_uri(reverse("choose-password")),
     }
@@ -218,7 +218,7 @@ def _not_yours(request: Request) -> HttpResponse:
 
 
 def _person_or_404(pk: int) -> User:
-    found = User.objects.filter(pk=pk).first()
-    if found is None:
+    person = User.objects.filter(pk=pk).first()
+    if person is None:
         raise Http404
-    return found
+    return person

@@ -1,4 +1,4 @@
-"""The base of every form: widgets in our look, one permanent feedback under each field, errors that say what to do."""
+"""The base of every form: its widgets, the feedback under each field, and errors that say what to do."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ GLYPHS = {"bad": "bad", "warn": "warn", "run": "run", "ok": "check"}
 
 @dataclass(frozen=True)
 class Line:
-    """One line under a field: what is so (`said`), what to do (`do`), and the API's `code`."""
+    """One line under a field: the fact (`said`), what to do about it (`do`), and the API's error code (`code`)."""
 
     status: str
     said: str
@@ -34,18 +34,18 @@ class Line:
 
 
 def fault(said: str, do: str = "", *, code: str = "") -> ValidationError:
-    """Return an error in two parts: the fact, then what to do; `code` is the API's, shown last for searching."""
+    """Return an error in two parts: the fact, then what to do; `code` is the API's, shown last so that it can be looked up."""
     error = ValidationError(f"{said} {do}".strip(), code=code or "refused")
     error.line = Line("bad", said, do, code)  # type: ignore[attr-defined]
     return error
 
 
 def feedback(field: BoundField) -> list[Line]:
-    """Return the lines under `field`: its errors, else what the form had to say of it."""
+    """Return the lines under `field`: its errors, then what the form says of it besides."""
     errors = field.errors.as_data() if field.form.is_bound else []
     lines = [_line(error) for error in errors]
-    said = getattr(field.form, "said", {}).get(field.name, [])
-    return lines + sorted(said, key=lambda line: STATUSES.index(line.status))
+    remarks = getattr(field.form, "remarks", {}).get(field.name, [])
+    return lines + sorted(remarks, key=lambda line: STATUSES.index(line.status))
 
 
 def _line(error: ValidationError) -> Line:
@@ -54,7 +54,10 @@ def _line(error: ValidationError) -> Line:
 
 
 class Consequences(forms.RadioSelect):
-    """Radio choices that say what follows from each: `notes` below the label, `ends` at its right, `blocked` why it is off."""
+    """Radio buttons that say what each choice leads to.
+
+    `notes` are shown below the label and `ends` at its right; `blocked` says why a choice cannot be made. All by value.
+    """
 
     template_name = "shared/choices.html"
 
@@ -80,9 +83,10 @@ class Consequences(forms.RadioSelect):
 
 
 class WholeNumber(forms.IntegerField):
-    """A whole number from `least` to `most`, thousands separators allowed. Every fault is a sentence with the limits.
+    """A whole number from `least` to `most`; thousands separators are allowed, and every error names the limit.
 
-    Text and not number: a number field keeps from the server what it cannot read, and changes under the mouse wheel.
+    The input is of type text: a number input sends nothing when it cannot read what was typed, and the mouse wheel
+    changes it.
     """
 
     def __init__(self, *, least: int, most: int, missing: str = "", **kwargs: Any) -> None:
@@ -105,30 +109,30 @@ class WholeNumber(forms.IntegerField):
 
 
 class Form(forms.Form):
-    """A form in our look.
+    """A form as all pages show it.
 
-    `units` puts a unit behind a number. That a field may stay empty is said beside its label, but for those in `usual`.
-    With `validate_url` each control posts the whole form there after a pause (`{url}` + field name + `/`): answer with
-    `validated`.
+    `units` puts a unit behind a number, and `wide` makes an input as wide as the form. A field that may stay empty says so
+    beside its label, except those in `usual`, which have a usual value. With `validate_url` each control posts the whole
+    form there after a pause (`{url}` + field name + `/`): answer with `validated`.
     """
 
     units: dict[str, str] = {}
     wide: tuple[str, ...] = ()
     usual: frozenset[str] = frozenset()
     validate_url: str = ""
-    use_required_attribute = False  # the browser's own bubbles would keep our sentences from ever being asked for
+    use_required_attribute = False  # else the browser's own messages would appear in place of ours
 
     def __init__(self, *args: Any, validate_url: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.validate_url = validate_url or self.validate_url
-        self.said: dict[str, list[Line]] = {}
+        self.remarks: dict[str, list[Line]] = {}
         self.refused: Refused | None = None
         for name, field in self.fields.items():
-            self._dress(name, field)
+            self._prepare(name, field)
 
     def say(self, name: str, status: str, said: str, do: str = "", *, code: str = "") -> None:
-        """Say something under the field `name` that is no error: a warning (warn), a fact (run) or good news (ok)."""
-        self.said.setdefault(name, []).append(Line(status, said, do, code))
+        """Show something under the field `name` that is no error: a warning (warn), a fact (run) or good news (ok)."""
+        self.remarks.setdefault(name, []).append(Line(status, said, do, code))
 
     def refuse(self, refused: Refused) -> None:
         """Take in a refusal of the use case: every one is said once, and in one place.
@@ -147,15 +151,15 @@ class Form(forms.Form):
         """Return (id, label, lines) of each field in error, for the summary; the form's own errors have no id."""
         if not self.is_bound:
             return []
-        found = [(self._summary_id(field), str(field.label), feedback(field)) for field in self if field.errors]
+        faults = [(self._summary_id(field), str(field.label), feedback(field)) for field in self if field.errors]
         own = [_line(error) for error in self.non_field_errors().as_data()]
-        return [("", "", own), *found] if own else found
+        return [("", "", own), *faults] if own else faults
 
     def _summary_id(self, field: BoundField) -> str:
         several = isinstance(field.field.widget, forms.RadioSelect | forms.CheckboxSelectMultiple)
         return f"{field.auto_id}_0" if several else str(field.auto_id)
 
-    def _dress(self, name: str, field: forms.Field) -> None:
+    def _prepare(self, name: str, field: forms.Field) -> None:
         widget, identity = field.widget, str(self.auto_id).replace("%s", name)
         field.template_name = "shared/field.html"  # type: ignore[attr-defined]
         if field.error_messages.get("required") == forms.Field.default_error_messages["required"]:
@@ -181,7 +185,7 @@ class Form(forms.Form):
 
 
 def validated(request: HttpRequest, form: Form, name: str) -> HttpResponse:
-    """Answer live validation: the feedback of one field of a bound form, and of no other."""
+    """Answer live validation with the feedback of one field of a bound form."""
     if name not in form.fields:
         raise Http404
     form.is_valid()
@@ -189,7 +193,7 @@ def validated(request: HttpRequest, form: Form, name: str) -> HttpResponse:
 
 
 def _live(url: str, target: str, ticks: bool) -> dict[str, str]:
-    """Return what makes a control ask the server for its feedback, and swap nothing else."""
+    """Return the attributes with which a control fetches its feedback from the server, and changes nothing else."""
     return {
         "hx-post": url,
         "hx-trigger": "change" if ticks else "change, input changed delay:300ms",

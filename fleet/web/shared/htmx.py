@@ -1,4 +1,4 @@
-"""How pages answer htmx: the view names the partial, and the status code tells the outcome."""
+"""How pages answer htmx: the view names the partial template, and the status code says how it went."""
 
 import json
 from typing import Any
@@ -11,21 +11,21 @@ from fleet.models import User
 
 
 class Request(HttpRequest):
-    """A request behind the middleware: somebody is signed in, and htmx has said what it wants."""
+    """A request as views get it: somebody is signed in, and `htmx` says whether htmx sent it and what for."""
 
     user: User
     htmx: HtmxDetails
 
 
 def wants_partial(request: Request) -> bool:
-    """Say whether a fragment is wanted; going back in the history wants the whole page, though htmx asks for it."""
+    """Say whether htmx wants a fragment; when a person goes back in the history, htmx asks for the whole page."""
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
 def partial(request: Request, template: str, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """Render the partial `name` of `template` for htmx, else the whole page."""
-    shown = f"{template}#{name}" if wants_partial(request) else template
-    return render(request, shown, context, status=status)
+    wanted = f"{template}#{name}" if wants_partial(request) else template
+    return render(request, wanted, context, status=status)
 
 
 def redirect_to(request: HttpRequest, to: Any, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -37,15 +37,15 @@ def redirect_to(request: HttpRequest, to: Any, *args: Any, **kwargs: Any) -> Htt
 
 
 def toast(response: HttpResponse, text: str, *, status: str = "ok", note: str = "") -> HttpResponse:
-    """Let the page show `text` when htmx receives `response`; `status` is ok, run, warn, bad or off.
+    """Let the page show `text` for a moment when htmx receives `response`; `status` is ok, run, warn, bad or off.
 
-    The page shows one text once; `note` stands behind it and is renewed when the text comes again.
+    While a text is shown, the same text does not appear a second time; only the `note` behind it is replaced.
     """
     return trigger(response, "toast", {"text": text, "status": status} | ({"note": note} if note else {}))
 
 
 def pushed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Let the address bar show this GET as a link would be written: without what was left empty."""
+    """Let the address bar show the address of this GET without the parameters that were left empty."""
     asked = request.GET.copy()
     for name in [name for name, value in asked.items() if not value]:
         del asked[name]

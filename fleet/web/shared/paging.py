@@ -1,4 +1,4 @@
-"""Pages of a list: by key for what is long, so that page 4,000 costs what page 1 does; by number for what is short."""
+"""Pages of a list: by key for long lists, so that page 4,000 is as fast as page 1; by number for short ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,10 +43,10 @@ class Page:
 
 
 def numbered(rows: QuerySet[Any], *, page: int, size: int, total: int | None = None) -> Page:
-    """Return page `page` in one query, by reading one row more than it shows. For lists of at most some thousand rows."""
+    """Return page `page` in one query, by reading one row more than it has. For lists of at most some thousand rows."""
     start = (page - 1) * size
-    found = list(rows[start : start + size + 1])
-    return Page(found[:size], start + 1, size, len(found) > size, page > 1, total)
+    read = list(rows[start : start + size + 1])
+    return Page(read[:size], start + 1, size, len(read) > size, page > 1, total)
 
 
 def keyed(
@@ -54,8 +54,8 @@ def keyed(
 ) -> Page:
     """Return a page in the order of `by` (`-` in front: descending) and the primary key, in one query.
 
-    `step` is `next` or `previous` of the row `anchor`, `last`, or empty for the first page. `first` is the number that the
-    person was told for the page they come from; it is corrected where the list moved on meanwhile.
+    `step` is `next` or `previous` of the row `anchor`, `last`, or empty for the first page. `first` is the number of the
+    first row on the page that the person comes from; it is corrected where the list has changed meanwhile.
     """
     down = by.startswith("-")
     field = by.lstrip("-")
@@ -71,13 +71,12 @@ def keyed(
     else:
         first = 1
     reverse = down != backwards
-    found = list(rows.order_by(("-" if reverse else "") + field, "-pk" if reverse else "pk")[: take + 1])
-    more, found = len(found) > take, found[:take]
-    if backwards:
-        found.reverse()
+    read = list(rows.order_by(("-" if reverse else "") + field, "-pk" if reverse else "pk")[: take + 1])
+    more, read = len(read) > take, read[:take]
     if not backwards:
-        return Page(found, first, size, more, first > 1, total)
-    return Page(found, first if more else 1, size, step == "previous", more, total)
+        return Page(read, first, size, more, first > 1, total)
+    read.reverse()
+    return Page(read, first if more else 1, size, step == "previous", more, total)
 
 
 def _beyond(anchor: Model, field: str, down: bool) -> Q:
@@ -87,8 +86,8 @@ def _beyond(anchor: Model, field: str, down: bool) -> Q:
 
 
 def older(rows: QuerySet[Any], *, size: int, at: datetime | None = None, number: int = 0) -> Page:
-    """Return the newest events before (`at`, `number`), newest first; nothing is counted."""
+    """Return the newest events before (`at`, `number`), newest first, without counting them all."""
     if at is not None:
         rows = rows.filter(Q(at__lte=at) & (Q(at__lt=at) | Q(number__lt=number)))
-    found = list(rows.order_by("-at", "-number")[: size + 1])
-    return Page(found[:size], 1, size, len(found) > size, at is not None)
+    read = list(rows.order_by("-at", "-number")[: size + 1])
+    return Page(read[:size], 1, size, len(read) > size, at is not None)

@@ -1,4 +1,4 @@
-"""How a refusal of a use case is answered: its status, and its line on the trail."""
+"""How a refusal of a use case is answered: the status of the page, and the event on the audit trail."""
 
 from django.db import transaction
 
@@ -20,8 +20,8 @@ def status_of(*forms: Form) -> int:
 
 @transaction.atomic
 def record_refusal(request: Request, refused: Refused, *, act: str, change: Change | None = None) -> None:
-    """Write a refused act on the audit trail, in a transaction of its own: the act's was rolled back."""
-    # A draft that is not filled in yet is no refusal worth keeping.
+    """Put a refused act on the audit trail, in a transaction of its own: that of the act was rolled back."""
+    # That a draft is not complete yet, or that a field is wrong, is nothing to keep for ever.
     if refused.kind != "forbidden" and (change is None or change.state == ChangeState.DRAFT):
         return
     record(

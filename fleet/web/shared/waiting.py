@@ -48,16 +48,16 @@ def to_start(user: User) -> QuerySet[Change]:
 
 def to_decide(user: User) -> QuerySet[Change]:
     """Return the changes that hold a machine which the person may operate."""
-    held = Replacement.objects.filter(
+    held_machines = Replacement.objects.filter(
         covered(user, Role.OPERATOR, prefix="instance__"), change=OuterRef("pk"), state=ReplacementState.HELD
     )
-    return Change.objects.filter(Exists(held))
+    return Change.objects.filter(Exists(held_machines))
 
 
 def waiting(user: User) -> QuerySet[Change]:
     """Return all changes that wait for the person."""
-    found = Q(pk__in=to_review(user).values("pk")) | Q(pk__in=to_start(user).values("pk"))
-    return Change.objects.filter(found | Q(pk__in=to_decide(user).values("pk")))
+    own = Q(pk__in=to_review(user).values("pk")) | Q(pk__in=to_start(user).values("pk"))
+    return Change.objects.filter(own | Q(pk__in=to_decide(user).values("pk")))
 
 
 def approved_by(user: User, now: datetime) -> QuerySet[Approval]:

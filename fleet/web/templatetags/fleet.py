@@ -20,13 +20,13 @@ register = template.Library()
 
 @register.simple_tag
 def icon(name: str, css: str = "") -> SafeString:
-    """Draw an icon of the sprite; a word always stands beside it, so it is hidden from screen readers."""
+    """Draw an icon. There is always a word beside it, so screen readers do not see it."""
     return format_html('<svg class="ico {}" aria-hidden="true"><use href="#i-{}"/></svg>', css, name)
 
 
 @register.simple_tag
 def badge(status: str, glyph: str, words: str, box: bool = False) -> SafeString:
-    """Show a state: glyph and word; `box=True` for the state of the whole page."""
+    """Show a state by glyph and word; `box=True` is for the state of what the whole page is about."""
     css = "badge box" if box else "badge"
     return format_html('<span class="{}" data-s="{}">{}{}</span>', css, status, icon(glyph), words)
 
@@ -105,8 +105,8 @@ def day(when: date | datetime | None) -> str:
 @register.filter
 def counted(number: int, thing: str) -> str:
     """Write `1 machine`, `1,234 machines`; another plural after a comma: `entry,entries`."""
-    one, _, many = thing.partition(",")
-    return text.count(number, one, many)
+    singular, _, plural = thing.partition(",")
+    return text.count(number, singular, plural)
 
 
 @register.filter
@@ -151,21 +151,24 @@ def told(value: Any) -> str:
     if isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef"):
         return text.short_digest(value)
     if isinstance(value, list):
-        return text.listed([told(one) for one in value], most=12)
+        return text.listed([told(item) for item in value], most=12)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {told(one)}" for key, one in value.items())
+        return ", ".join(f"{key} {told(item)}" for key, item in value.items())
     return str(value)
 
 
 @register.filter
 def feedback_lines(field: Any) -> list[Line]:
-    """Return what is to be said under a bound field: errors first, then warnings and good news."""
+    """Return the lines under a bound field: errors first, then warnings and good news."""
     return feedback(field)
 
 
 @register.filter
 def may_stay_empty(field: Any) -> bool:
-    """Say whether the label tells that a field may stay empty: a choice of nothing, and a number with a usual value, do not."""
+    """Say whether the label says that the field may stay empty.
+
+    Not where there is a choice for nothing, and not for fields with a usual value.
+    """
     return not (
         field.field.required or field.widget_type in ("select", "consequences") or field.name in field.form.usual
     )

@@ -46,7 +46,7 @@ class Tab:
             self.selection = found
         self.elsewhere = int(re.findall(r'data-elsewhere="(\d+)"', self.text)[0])
         number = re.findall(r"<span data-tick-count>([\d,]+)</span> <span data-tick-noun>", self.text)[0]
-        self.said = int(number.replace(",", ""))
+        self.selected = int(number.replace(",", ""))
 
     def _hidden(self, name: str) -> str:
         found = re.findall(rf'<input type="hidden" name="{name}" value="([^"]*)">', self.text)
@@ -77,12 +77,12 @@ class Tab:
     def tick(self, *pks: int, on: bool = True) -> None:
         """Change ticks of the page; with htmx they are saved at once, and the number is the server's."""
         self.ticks = self.ticks | set(pks) if on else self.ticks - set(pks)
-        self.said = len(self.ticks) + self.elsewhere
+        self.selected = len(self.ticks) + self.elsewhere
         if self.script:
             answer = self.client.post("/instances", self.form | {"act": "tick"}, headers=HTMX)
             assert answer.status_code == 200, answer.status_code
             number = re.findall(r"<span data-tick-count>([\d,]+)</span>", answer.text)[0]
-            self.said = int(number.replace(",", ""))
+            self.selected = int(number.replace(",", ""))
             self.address = answer["HX-Replace-Url"]
             assert parse_qs(urlsplit(self.address).query)["selection"] == [self.selection]
 

@@ -66,7 +66,7 @@ class Choosing(RuleBasedStateMachine):
         q = tab.filter.get("q", "")
         tab.press(act="all")
         model |= {pk for pk, name, address in self.present() if q in name or q in address}
-        assert tab.said == len(model)
+        assert tab.selected == len(model)
 
     @rule(at=tabs)
     def clears(self, at: int) -> None:
@@ -108,7 +108,7 @@ class Choosing(RuleBasedStateMachine):
     @invariant()
     def the_screen_says_what_is_selected(self) -> None:
         for tab, model in self.open:
-            assert tab.said == len(model)
+            assert tab.selected == len(model)
             assert tab.ticks == model & set(tab.rows)
 
     def present(self) -> list[tuple[int, str, str]]:

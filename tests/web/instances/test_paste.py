@@ -80,7 +80,7 @@ def test_one_press_takes_the_good_ones_and_the_draft_lists_the_rest(client: Clie
     assert answer.status_code == 302
     tab.address = answer["Location"]
     tab.reload()
-    assert tab.said == 2
+    assert tab.selected == 2
     assert "2 machines of the list taken into the selection." in tab.text
     assert "3 pasted lines without a machine" in tab.text
     assert tab.change().status_code == 302

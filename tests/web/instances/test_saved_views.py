@@ -90,7 +90,7 @@ def test_saving_a_view_keeps_the_selection(client: Client) -> None:
     tab.tick(tab.rows[0])
     tab.address = save(client, "mine", "q=web", selection=tab.selection)
     tab.reload()
-    assert tab.said == 1
+    assert tab.selected == 1
 
 
 @pytest.mark.parametrize("to", ["All", "mine", "Drop the filter", "Drop the filter of nothing"])
@@ -105,7 +105,7 @@ def test_what_was_ticked_since_the_page_came_stays_over_a_view_and_over_no_filte
     for link in links:
         tab.address = unescape(link)
         tab.reload()
-        assert tab.said == 2
+        assert tab.selected == 2
     assert len(links) == (2 if "nothing" in to else 1)
 
 

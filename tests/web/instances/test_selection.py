@@ -47,7 +47,7 @@ def test_ticks_stay_over_pages_filters_and_a_reload(client: Client, sixty: list[
     tab.tick(sixty[1].pk, on=False)
     tab.press()
     tab.reload()
-    assert (tab.said, tab.elsewhere, tab.ticks) == (3, 2, {sixty[0].pk})
+    assert (tab.selected, tab.elsewhere, tab.ticks) == (3, 2, {sixty[0].pk})
     answer = tab.change()
     assert answer.status_code == 302
     assert drafted() == {sixty[n].pk for n in (0, 30, 59)}
@@ -60,10 +60,10 @@ def test_all_matching_is_resolved_on_the_server_and_frozen(
     tab.tick(sixty[0].pk)
     tab.narrow(q="web-001")
     tab.press(act="all")
-    assert tab.said == 11
+    assert tab.selected == 11
     machine(prod, 118, name="web-0018-new")  # matches, and came later
     tab.tick(sixty[12].pk, on=False)
-    assert tab.said == 10
+    assert tab.selected == 10
     tab.change()
     assert drafted() == {sixty[n].pk for n in (0, 10, 11, 13, 14, 15, 16, 17, 18, 19)}
 
@@ -75,7 +75,7 @@ def test_all_matching_says_when_the_number_is_no_longer_that_of_the_page(
     machine(prod, 99)
     tab.press(act="all")
     assert "61 machines match now, no longer 60; all are selected." in tab.text
-    assert tab.said == 61
+    assert tab.selected == 61
 
 
 def test_more_than_a_change_holds_is_not_selected_and_the_rest_stays(
@@ -86,7 +86,7 @@ def test_more_than_a_change_holds_is_not_selected_and_the_rest_stays(
     tab = Tab(client)
     tab.tick(sixty[3].pk)
     tab.press(act="all")
-    assert (tab.status, tab.said) == (422, 1)
+    assert (tab.status, tab.selected) == (422, 1)
     assert "60 machines match, and a change holds at most 50." in tab.text
 
 
@@ -109,7 +109,7 @@ def test_clear_empties_the_selection_of_this_tab_alone(client: Client, sixty: li
     other.tick(sixty[1].pk)
     one.press(act="clear")
     other.press()
-    assert (one.said, other.said) == (0, 1)
+    assert (one.selected, other.selected) == (0, 1)
 
 
 def test_nothing_selected_is_refused_with_a_sentence_and_keeps_the_filter(
@@ -140,7 +140,7 @@ def test_a_selection_changed_in_a_copy_of_the_tab_is_shown_before_it_is_drafted(
     assert "changed in another tab" in answer.text
     assert not Change.objects.exists()
     tab.read(answer)
-    assert tab.said == 2
+    assert tab.selected == 2
     assert tab.change().status_code == 302
     assert drafted() == {sixty[0].pk, sixty[5].pk}
 
@@ -197,7 +197,7 @@ def test_a_machine_that_vanished_since_the_page_was_shown_is_not_selected(
         Instance.objects.filter(pk=sixty[0].pk).update(gone_at=DatabaseClock().now())
         tab.tick(sixty[0].pk, sixty[1].pk)
         tab.press()
-        assert (tab.said, tab.ticks) == (1, {sixty[1].pk})
+        assert (tab.selected, tab.ticks) == (1, {sixty[1].pk})
         Instance.objects.filter(pk=sixty[0].pk).update(gone_at=None)
 
 
@@ -229,5 +229,5 @@ def test_all_matching_can_be_added_unless_they_all_are_picked_already(client: Cl
     tab.narrow(q="web-0008")  # as many match as are picked, and it is another one
     assert "Select all 1 matching" in tab.text
     tab.press(act="all")
-    assert tab.said == 2
+    assert tab.selected == 2
     assert "act-all" not in tab.text

@@ -12,9 +12,9 @@ JUDGED = frozenset({"image_id", "disk_size", "login", "key_pair", "password", "f
 
 
 def show_findings(form: DraftForm, judgement: DraftJudgement | None, *, as_errors: bool = False) -> None:
-    """Say under each field what it does to the machines; `as_errors` puts what blocks into the summary too.
+    """Show under each field what it does to the machines; with `as_errors`, what blocks a machine is an error of the form.
 
-    Without a judgement only what needs no machine is said.
+    Without a judgement only what needs no machine is shown.
     """
     if form.is_bound and form.has_sealed and form.cleaned_data.get("forget_password"):
         form.say("forget_password", "warn", "It is destroyed as soon as the draft is saved.")
@@ -28,11 +28,11 @@ def show_findings(form: DraftForm, judgement: DraftJudgement | None, *, as_error
         empty = (name == "image_id" and not disk_request.image_id) or (name == "key_pair" and not disk_request.key_pair)
         if empty or name not in form.fields or name in form.errors:
             continue
-        said, do = words_of(cause, judgement.total)
+        fact, do = words_of(cause, judgement.total)
         if as_errors:
-            form.add_error(name, fault(said, do, code=cause.problem.api_code))
+            form.add_error(name, fault(fact, do, code=cause.problem.api_code))
         else:
-            form.say(name, "bad", said, do, code=cause.problem.api_code)
+            form.say(name, "bad", fact, do, code=cause.problem.api_code)
     _show_good_news(form, judgement, troubled={name for name, _, _ in found})
 
 
@@ -55,13 +55,13 @@ def _show_rollout(form: DraftForm, machines: int) -> None:
             "A smaller one shows less, and loses less.",
         )
     if policy.canary_failures > policy.failures_allowed:
-        said = f"The whole change stops at failure {nth:,} already."
-        form.say("canary_failures", "warn", said, "Allow fewer here, or more in the whole.")
+        fact = f"The whole change stops at failure {nth:,} already."
+        form.say("canary_failures", "warn", fact, "Allow fewer here, or more in the whole.")
     if policy.hold != "none" and not policy.canary:
         form.say("hold", "warn", "There is no canary to hold after.", "Enter how many machines go first.")
     if policy.wave_failures is not None and policy.wave_failures > policy.failures_allowed:
-        said = f"The whole change stops at failure {nth:,} already."
-        form.say("wave_failures", "warn", said, "Allow fewer here, or more in the whole.")
+        fact = f"The whole change stops at failure {nth:,} already."
+        form.say("wave_failures", "warn", fact, "Allow fewer here, or more in the whole.")
 
 
 def _show_snapshot(form: DraftForm) -> None:
@@ -86,11 +86,11 @@ def _show_good_news(form: DraftForm, judgement: DraftJudgement, *, troubled: set
         )
     for cause in judgement.warned_of:
         if cause.problem.code == "windows_key_pair":
-            said = f"Windows ignores key pairs: {_of(cause.machines, judgement.total)}."
-            form.say("key_pair", "warn", said, "A password, given below, still counts there.")
+            fact = f"Windows ignores key pairs: {_of(cause.machines, judgement.total)}."
+            form.say("key_pair", "warn", fact, "A password, given below, still counts there.")
         if cause.problem.code == "password_unused":
-            said = f"Not used on Linux: {_of(cause.machines, judgement.total)}."
-            form.say("password", "warn", said, "With a key pair, Linux turns password sign-in off.")
+            fact = f"Not used on Linux: {_of(cause.machines, judgement.total)}."
+            form.say("password", "warn", fact, "With a key pair, Linux turns password sign-in off.")
 
 
 def words_of(cause: Cause, total: int) -> tuple[str, str]:
@@ -98,11 +98,11 @@ def words_of(cause: Cause, total: int) -> tuple[str, str]:
     problem, machines = cause.problem, cause.machines
     if problem.code == "InvalidSystemDiskSize.ValueNotSupported":
         sizes = cause.sizes
-        said = f"{_of(machines, total)} {'has' if machines == 1 else 'have'} a larger disk now"
+        fact = f"{_of(machines, total)} {'has' if machines == 1 else 'have'} a larger disk now"
         known = listed([f"{size:,}" for size in sizes])
-        said = said[0].upper() + said[1:]
+        fact = fact[0].upper() + fact[1:]
         return (
-            f"{said} ({known} GiB), and a system disk cannot shrink.",
+            f"{fact} ({known} GiB), and a system disk cannot shrink.",
             f"Enter {sizes[-1]:,} or more, or leave it empty.",
         )
     do = problem.do if problem.do.endswith(".") else f"{problem.do}."

@@ -95,7 +95,7 @@ def _object(change: Change, act: RunAct, given: QueryDict) -> tuple[dict[str, st
     return {}, [], ""
 
 
-def _retry_words(found: Sequence[Retry], now: datetime) -> str:
-    first = found[0]
-    more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+def _retry_words(retries: Sequence[Retry], now: datetime) -> str:
+    first = retries[0]
+    more = f" and {len(retries) - 1:,} more" if len(retries) > 1 else ""
     return f"{first.replacement.instance}{more}: {first.asked_by} asked {moment_utc(first.asked_at, now)}. “{first.reason}”"

@@ -1,4 +1,4 @@
-"""How far a run should be by now, and when it ends: from what machines of its accounts usually take, as it is being learnt."""
+"""How far a run should be by now and when it ends, from how long machines of its accounts have taken lately."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,9 +13,10 @@ from fleet.models import Change, ChangeState
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """`wanted` machines should have ended by now, None where nothing is due; `rest` is the seconds until the end.
+    """How a run compares with what is usual: `wanted` machines should have ended by now, None where none should.
 
-    `rest` is None where nothing begins by itself just now: the change waits for a person, or for its hours.
+    `one` is the seconds that one machine takes. `rest` is the seconds until the end, None where nothing begins by itself
+    at present: the change waits for a person, or for its hours.
     """
 
     one: float
@@ -24,11 +25,11 @@ class Course:
 
 
 def course_of(change: Change, policy: Policy, at: RunCounts, now: datetime) -> Course:
-    """Return the course of a running change: two queries."""
-    places = change.replacements.order_by().values_list("account_id").annotate(Min("account__replace_quota"))
-    found = [(account, quota) for account, quota in places]
-    seconds = usual_seconds([account for account, _ in found])
-    a_minute = min((quota for _, quota in found), default=1)
+    """Return the course of a change that was started (two queries)."""
+    rows = change.replacements.order_by().values_list("account_id").annotate(Min("account__replace_quota"))
+    quotas: dict[int, int] = dict(rows)
+    seconds = usual_seconds(list(quotas))
+    a_minute = min(quotas.values(), default=1)
     unheld = replace(policy, hold="none")
 
     def lasts(machines: int) -> float:
@@ -61,7 +62,7 @@ def course_of(change: Change, policy: Policy, at: RunCounts, now: datetime) -> C
     moving = at.whole.in_flight - at.whole.held
     if waits and not moving:
         return Course(one, wanted, None)
-    # What is in flight is on average half way.
+    # What is in flight is half done on average.
     rest = sum(lasts(wave.queued) for wave in at.waves if wave.queued) + (one / 2 if moving else 0)
     if change.hold_until:
         rest += max(0.0, (change.hold_until - now).total_seconds())

@@ -1,4 +1,4 @@
-"""The machines of a run, those that need eyes first, and the clusters of what did not go as asked."""
+"""The machines of a run, those that need attention first, and those that did not go as asked, grouped by their cause."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,7 +19,10 @@ Part = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One error budget as it is drawn: `cells` has a letter for each failure allowed, f where it is used; empty: a bar."""
+    """One error budget as it is drawn: `cells` has one entry for each failure allowed, `f` where it is used up.
+
+    Without cells the budget is too large for them and drawn as a bar.
+    """
 
     budget: Budget
     label: str
@@ -35,8 +38,8 @@ class Gauge:
 class Numbers:
     """`before` and `past` count machines in flight by state, on this side and beyond the line of no return.
 
-    `worst` is how many more machines can be lost from here; `behind` how many fewer have ended than usually would have;
-    `hold_left` how long the canary's timer still keeps the rest back.
+    `worst` is how many more machines can be lost from here, `behind` how many fewer have ended than usually would have by
+    now, `rest` how long it still takes, `hold_left` how long the canary's timer still holds the other waves back.
     """
 
     at: RunCounts
@@ -87,8 +90,8 @@ def numbers(change: Change, now: datetime) -> Numbers:
         policy=policy,
         before=before,
         past=past,
-        # A budget without a limit, of which nothing is used, says nothing.
-        gauges=[_gauge(one) for one in budgets(change, at) if one.allowed is not None or one.used],
+        # A budget without a limit of which nothing is used tells nobody anything.
+        gauges=[_gauge(budget) for budget in budgets(change, at) if budget.allowed is not None or budget.used],
         worst=_worst(change, policy, at),
         course=course,
         elapsed=_elapsed(change, now),
@@ -99,7 +102,7 @@ def numbers(change: Change, now: datetime) -> Numbers:
 
 
 def parts_of(c: Counts) -> list[Part]:
-    """Return machines as a stacked bar: status, place and width as lengths of SVG."""
+    """Return the machines as a stacked bar: of each part its status, and its place and width as SVG lengths."""
     shares = (
         ("ok", c.done),
         ("bad", c.failed - (c.held - c.inconclusive)),
@@ -107,12 +110,12 @@ def parts_of(c: Counts) -> list[Part]:
         ("off", c.skipped + c.cancelled),
         ("run", c.in_flight - c.held),
     )
-    found, at = [], 0
+    parts, at = [], 0
     for status, number in shares:
         if number:
-            found.append((status, f"{100 * at / c.total:.2f}%", f"{100 * number / c.total:.2f}%"))
+            parts.append((status, f"{100 * at / c.total:.2f}%", f"{100 * number / c.total:.2f}%"))
         at += number
-    return found
+    return parts
 
 
 def _stages(change: Change) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
@@ -140,7 +143,7 @@ def _gauge(budget: Budget) -> Gauge:
 
 
 def _worst(change: Change, policy: Policy, at: RunCounts) -> int:
-    """Return how many more can be lost: what the budgets still take, and what is in flight when they are used up."""
+    """Return how many more machines can be lost: the failures still allowed, and those in flight when that is used up."""
     moving = at.whole.in_flight - at.whole.held
     if change.state != ChangeState.RUNNING:
         return moving

@@ -26,7 +26,7 @@ CONTROLS = [name for name in WORDS if ACTS[name].on == "change"]
 
 
 class Part(NamedTuple):
-    """A part of the page that holds controls or rows: the poll brings it only where its version moved."""
+    """A part of the page with controls or rows in it: the poll brings it only where its version differs from the page's."""
 
     name: str
     template: str
@@ -52,7 +52,7 @@ def run_page(
 
 
 def run_context(request: Request, change: Change, now: datetime) -> dict[str, Any]:
-    """Return what page and poll share: a constant number of queries, none of whose answers grows beyond a bound."""
+    """Return what page and poll share, in a constant number of queries, each with a bounded answer."""
     may = available_acts(change, request.user, now)
     live = change.is_under_way
     n = numbers(change, now)
@@ -103,8 +103,11 @@ def _parts(context: dict[str, Any]) -> list[Part]:
         # These stand in the sentence of a stopped change and of one that ended.
         [n.moving, n.c.held, n.c.queued] if change.state != ChangeState.RUNNING or change.aborted_at else [],
     ]
-    causes = [[one.key, one.cluster.machines, [b.act for b in one.buttons], one.redraft] for one in context["clusters"]]
-    retries = [[one.pk] for one in context["retries"]]
+    causes = [
+        [cause.key, cause.cluster.machines, [button.act for button in cause.buttons], cause.redraft]
+        for cause in context["clusters"]
+    ]
+    retries = [[retry.pk] for retry in context["retries"]]
     waves = [[rung.name, rung.word, rung.words, rung.tiles, rung.why] for rung in context["rungs"]]
     rows = [
         [row.pk, row.state, row.outcome, row.note, row.error_code, row.new_disk_id, row.returning]

@@ -1,4 +1,4 @@
-"""The ladder of a run: a rung for each wave that matters, with its machines as tiles, or as a bar where they are many."""
+"""The waves of a run as a ladder: a rung for each wave near the open one, its machines as tiles, or as a bar if they are many."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ BY_OUTCOME = {
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One wave, or several that are folded into one. `tiles` has a letter for each machine, `parts` a bar instead."""
+    """One wave, or several that are folded into one rung. `tiles` has a letter for each machine; without, `parts` is a bar.
+
+    `said` is how many machines it has, `why` what it waits for.
+    """
 
     name: str
     status: str
@@ -41,8 +44,8 @@ class Rung:
 
     @property
     def words(self) -> str:
-        """What became of its machines, for those who do not see tiles."""
-        told = (
+        """What became of its machines, for people who cannot see the tiles."""
+        counts = (
             (self.c.done, "done"),
             (self.c.in_flight - self.c.held, "in flight"),
             (self.c.failed - (self.c.held - self.c.inconclusive), "failed"),
@@ -50,18 +53,18 @@ class Rung:
             (self.c.skipped + self.c.cancelled, "skipped or not started"),
             (self.c.queued, "queued"),
         )
-        return ", ".join(f"{number:,} {word}" for number, word in told if number)
+        return ", ".join(f"{number:,} {word}" for number, word in counts if number)
 
 
 def ladder(change: Change, policy: Policy, at: RunCounts, now: datetime) -> list[Rung]:
-    """Return the rungs, at most ten: one query where the machines are few enough for tiles, none where they are not."""
+    """Return at most ten rungs: one query if the machines are few enough for tiles, else none."""
     tiles = _tiles(change) if at.whole.total <= MOST_TILES else {}
     here = next((place for place, wave in enumerate(at.waves) if wave.number >= change.wave), len(at.waves))
     first, last = max(0, here - ENDED_SHOWN), here + 1 + COMING_SHOWN
-    shown = [_rung(change, policy, wave, tiles, now) for wave in at.waves[first:last]]
+    near = [_rung(change, policy, wave, tiles, now) for wave in at.waves[first:last]]
     return [
         *_folded(change, policy, at.waves[:first], tiles, now),
-        *shown,
+        *near,
         *_folded(change, policy, at.waves[last:], tiles, now),
     ]
 
@@ -72,7 +75,7 @@ def _folded(change: Change, policy: Policy, waves: list[WaveCount], tiles: dict[
     whole = Counts()
     for wave in waves:
         whole.add(wave)
-    status, glyph, word = _look(whole, open_now=False, running=False)
+    status, glyph, word = _badge(whole, open_now=False, running=False)
     names = f"{_title(policy, waves[0].number)} to {wave_name(policy, waves[-1].number).removeprefix('wave ')}"
     return [Rung(names, status, glyph, word, whole, False, "", parts_of(whole), count(whole.total, "machine"), "")]
 
@@ -81,7 +84,7 @@ def _rung(change: Change, policy: Policy, wave: WaveCount, tiles: dict[int, str]
     live = change.is_under_way
     is_open = live and wave.number == change.wave and not wave.over
     running = change.state == ChangeState.RUNNING
-    status, glyph, word = _look(wave, open_now=is_open, running=running)
+    status, glyph, word = _badge(wave, open_now=is_open, running=running)
     said = count(wave.total, "machine")
     if wave.number == change.wave and change.wave_opened_at and live:
         said = f"{said}, opened {moment_utc(change.wave_opened_at, now)}"
@@ -104,7 +107,7 @@ def _is_next(change: Change, wave: WaveCount) -> bool:
     return wave.number == change.wave + 1 and wave.queued == wave.total
 
 
-def _look(c: Counts, *, open_now: bool, running: bool) -> tuple[str, str, str]:
+def _badge(c: Counts, *, open_now: bool, running: bool) -> tuple[str, str, str]:
     if c.queued == c.total:
         return ("run", "run", "open") if open_now and running else ("off", "queued", "queued")
     if c.ended == c.total:
@@ -129,7 +132,7 @@ def _tiles(change: Change) -> dict[int, str]:
     rows = change.replacements.order_by("target__position").values_list("wave", "state", "outcome")
     for wave, state, outcome in rows:
         letters[wave].append(_letter(state, outcome))
-    return {wave: "".join(found) for wave, found in letters.items()}
+    return {wave: "".join(tiles) for wave, tiles in letters.items()}
 
 
 def _letter(state: str, outcome: str) -> str:
