@@ -12,7 +12,6 @@ from fleet.engine.results import State
 from fleet.guards.policy import Policy
 from fleet.lib.text import count
 from fleet.models import Change, Outcome, Target
-from fleet.models.replacements import FAILURES, SUCCESSES
 
 
 @dataclass(slots=True)
@@ -128,8 +127,8 @@ def counts_of(change: Change) -> RunCounts:
 
 def _counted(state: str, outcome: str, machines: int, of_late: int, without_verdict: int) -> Counts:
     held = machines if state == State.HELD else 0
-    final = state in FINAL
-    failed = machines if final and outcome in FAILURES else held - without_verdict
+    end = Outcome(outcome) if outcome and state in FINAL else None
+    failed = machines if end and end.is_failure else held - without_verdict
     return Counts(
         total=machines,
         queued=machines if state == State.QUEUED else 0,
@@ -138,9 +137,9 @@ def _counted(state: str, outcome: str, machines: int, of_late: int, without_verd
         inconclusive=without_verdict,
         failed=failed,
         failed_lately=min(of_late, failed),
-        skipped=machines if final and outcome == Outcome.SKIPPED_DRIFT else 0,
-        cancelled=machines if final and outcome == Outcome.CANCELLED else 0,
-        done=machines if final and outcome in SUCCESSES else 0,
+        skipped=machines if end is Outcome.SKIPPED_DRIFT else 0,
+        cancelled=machines if end is Outcome.CANCELLED else 0,
+        done=machines if end and end.is_success else 0,
     )
 
 

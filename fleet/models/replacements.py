@@ -61,10 +61,9 @@ class Outcome(models.TextChoices):
     @property
     def is_success(self) -> bool:
         """Say whether the machine has the new disk that was approved, and serves where that was asked."""
-        return self in SUCCESSES
+        return self in (Outcome.SUCCEEDED, Outcome.ADOPTED)
 
 
-SUCCESSES = frozenset({Outcome.SUCCEEDED, Outcome.ADOPTED})
 FAILURES = frozenset({Outcome.FAILED_UNTOUCHED, Outcome.FAILED_REPLACED, Outcome.FAILED_DISKLESS, Outcome.UNKNOWN})
 
 # The states that the engine works on, in the order in which a machine passes them.

@@ -1,5 +1,6 @@
-"""Stopping and starting machines, many in one call. These calls take no ClientToken: the reading before each keeps us from asking
-twice for nothing.
+"""Stopping and starting machines, many in one call.
+
+These calls take no ClientToken: the reading before each keeps us from asking twice for nothing.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Q
 
 from fleet.inventory.lifecycle import end_of_life, os_label, support_state
 from fleet.models import Change, ChangeState, Instance, Outcome, RegionMirror, Replacement, ReplacementState, User
-from fleet.models.replacements import FAILURES, LIVE, SUCCESSES
+from fleet.models.replacements import LIVE
 from fleet.web.frame.context import is_late
 from fleet.web.shared.scope import covered, visible_changes, visible_instances
 from fleet.web.shared.waiting import to_decide, to_review, to_start
@@ -127,11 +127,12 @@ def runs(user: User) -> dict[str, Any]:
 
 def _add(progress: Progress, state: str, outcome: str, number: int) -> None:
     progress.total += number
-    if outcome in SUCCESSES:
+    end = Outcome(outcome) if outcome else None
+    if end and end.is_success:
         progress.good += number
-    elif outcome in FAILURES:
+    elif end and end.is_failure:
         progress.bad += number
-    elif outcome:
+    elif end:
         progress.skipped += number
     elif state in LIVE:
         progress.flying += number
