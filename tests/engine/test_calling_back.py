@@ -63,22 +63,23 @@ def test_pause_drives_to_its_end_what_was_sent(fleet: Emulator, clock: ManualClo
     assert (change.state, states(change)) == (ChangeState.PAUSED, {State.DONE: 1, State.QUEUED: 1})
 
 
-def test_a_call_that_is_about_to_leave_is_called_back(
-    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("meanwhile", [{"returning": True}, {"lease": 99}], ids=["called back", "overtaken"])
+def test_a_call_that_is_about_to_leave_stays(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, meanwhile: dict[str, object]
 ) -> None:
-    """The pause comes between the reading and the intent: the intent is not committed, and nothing leaves."""
+    """A pause, or another worker, comes between the reading and the intent: it is not committed, and nothing leaves."""
     change = run(1, clock, policy=AT_ONCE)
     with no_quota():
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
     clock.advance(60)
     read = Readings.of
 
-    def read_and_pause(self: Readings, batch_rows: list[Replacement], its_clock: ManualClock) -> dict[int, Reading]:
+    def read_and_change(self: Readings, batch_rows: list[Replacement], its_clock: ManualClock) -> dict[int, Reading]:
         readings = read(self, batch_rows, its_clock)
-        Replacement.objects.filter(pk=batch_rows[0].pk).update(returning=True)
+        Replacement.objects.filter(pk=batch_rows[0].pk).update(**meanwhile)
         return readings
 
-    monkeypatch.setattr(Readings, "of", read_and_pause)
+    monkeypatch.setattr(Readings, "of", read_and_change)
     loop.step(clock)
     row = rows(change).get()
     assert (row.first_sent_at, made(fleet)) == (None, [])
