@@ -99,7 +99,7 @@ def validate(request: Request, pk: int, field: str) -> HttpResponse:
         # Another image: the table of what its other places get is shown again. Nothing else does that, since it holds
         # controls that a person may be using.
         table = places_table(judgement, form.by_hand(), form.choices.accounts)
-        context = {"places": table, "form": form, "wish": form.disk_request(), "live": True}
+        context = {"places": table, "form": form, "disk_request": form.disk_request(), "live": True}
         answer.content += render(request, "draft/_places.html", context).content
     return answer
 

@@ -80,7 +80,7 @@ def instances(request: Request) -> HttpResponse:
     narrowed = InstanceFilter(data, instances=visible, now=desk.now, controls=not wants_partial(request))
     matching = narrowed.qs
     total = matching.count()
-    ticks = Ticks(desk.id, desk.picked, desk.misses)
+    ticks = Ticks(desk.id, desk.picked, desk.omitted)
     if posted and may["tick"]:
         ticks = _ticks(request.user, data, desk, visible=visible, matching=matching, total=total)
     sort = _sort(data)
@@ -169,8 +169,8 @@ def _ticks(
                 said = f"{count(len(add), 'machine matches', 'machines match')} now, no longer {shown:,}; all are selected."
     except Refused as refused:
         stop = refused
-    misses = 0 if act == "clear" and not stop else desk.misses
-    return Ticks(desk.id, now.after, misses, stop, said)
+    omitted = 0 if act == "clear" and not stop else desk.omitted
+    return Ticks(desk.id, now.after, omitted, stop, said)
 
 
 def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> HttpResponse:
@@ -205,7 +205,7 @@ def _address(narrowed: InstanceFilter, *, data: QueryDict, sort: str, page: Page
     parts: list[tuple[str, str]] = [("sort", sort)] if sort != "name" else []
     parts += [("size", str(page.size))] if page.size != SIZES[0] else []
     parts += [("to", str(data["to"]))] if data.get("to") and page.first > 1 else []
-    parts += [("selection", str(ticks.id))] if ticks.picked or ticks.misses else []
+    parts += [("selection", str(ticks.id))] if ticks.picked or ticks.omitted else []
     query = "&".join(filter(None, [narrowed.query, urlencode(parts)]))
     return reverse("instances") + (f"?{query}" if query else "")
 

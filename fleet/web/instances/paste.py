@@ -64,7 +64,7 @@ def paste(request: Request) -> HttpResponse:
         "kinds": [(*KINDS[kind], pasted.counts[kind], kind) for kind in KINDS if pasted.counts[kind]],
         "page": _page(pasted, number_of(request.POST.get("page"))),
         "good": len(pasted.machines),
-        "misses": len(pasted.omissions),
+        "omitted": len(pasted.omissions),
     }
     return render(request, "instances/paste.html", context, status=409 if context["moved"] else 200)
 

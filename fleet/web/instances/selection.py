@@ -24,14 +24,14 @@ MOST_SHOWN = 1000  # machines of one page
 class Desk:
     """What a person works with, read in one query: the saved views, and the selection of this browser tab.
 
-    `picked` are the primary keys of the selected machines, `misses` how many pasted lines fit none; `now` is the database's
+    `picked` are the primary keys of the selected machines, `omitted` how many pasted lines fit none; `now` is the database's
     time.
     """
 
     now: datetime
     id: uuid.UUID
     picked: frozenset[int]
-    misses: int
+    omitted: int
     views: list[dict[str, Any]]
 
 
@@ -46,13 +46,15 @@ def desk_of(user: User, asked: str | None) -> Desk:
         usable_views=ArraySubquery(views.values(json=JSONObject(**parts))),
         holder=Subquery(selection.values("owner")),
         picked=Subquery(selection.values("instances")),
-        misses=Subquery(selection.values(n=Func("misses", function="jsonb_array_length", output_field=IntegerField()))),
+        omitted=Subquery(
+            selection.values(n=Func("misses", function="jsonb_array_length", output_field=IntegerField()))
+        ),
     )
-    columns = ("clock", "usable_views", "holder", "picked", "misses")
-    clock, usable_views, holder, picked, misses = rows.values_list(*columns).get()
+    columns = ("clock", "usable_views", "holder", "picked", "omitted")
+    clock, usable_views, holder, picked, omitted = rows.values_list(*columns).get()
     if named is None or holder not in (None, user.pk):
         return Desk(clock, uuid.uuid4(), frozenset(), 0, usable_views)
-    return Desk(clock, named, frozenset(picked or ()), misses or 0, usable_views)
+    return Desk(clock, named, frozenset(picked or ()), omitted or 0, usable_views)
 
 
 def asked_of(data: QueryDict, *, add: Collection[int] = ()) -> SelectionRequest:
@@ -74,14 +76,14 @@ def uuid_of(asked: str | None) -> uuid.UUID | None:
 
 @dataclass(frozen=True)
 class Ticks:
-    """The selection as the page shows it, with how many pasted lines fit no machine (`misses`).
+    """The selection as the page shows it, with how many pasted lines fit no machine (`omitted`).
 
     `refused` is why the act could not be done, `said` what else the person is to read.
     """
 
     id: uuid.UUID
     picked: frozenset[int]
-    misses: int = 0
+    omitted: int = 0
     refused: Refused | None = None
     said: str = ""
 

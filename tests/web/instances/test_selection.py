@@ -163,7 +163,9 @@ def test_who_cannot_be_changed_now_is_left_out_with_the_reason(
     assert (event.action, event.data) == ("change.drafted", {"machines": 1, "left_out": 2})
 
 
-def test_no_draft_is_made_of_nothing_but_near_misses(client: Client, operator: User, sixty: list[Instance]) -> None:
+def test_no_draft_is_made_of_machines_that_are_all_left_out(
+    client: Client, operator: User, sixty: list[Instance]
+) -> None:
     other = change(operator, sixty[:1])
     tab = Tab(client)
     tab.tick(sixty[0].pk)

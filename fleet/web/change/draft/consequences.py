@@ -61,8 +61,8 @@ def consequences_context(change: Change, form: DraftForm, judgement: DraftJudgem
     return {
         "change": change,
         "form": form,
-        "plan": judgement,
-        "wish": disk_request,
+        "judgement": judgement,
+        "disk_request": disk_request,
         "judged": bool(disk_request.image_id or change.undoes_id),
         "now": now,
         "disks": ruler,

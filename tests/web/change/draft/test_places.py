@@ -1,4 +1,4 @@
-"""One image in many places on the draft's page, near misses, and a number of queries that does not grow with the machines."""
+"""One image in many regions on the page of a draft, what was left out, and a number of queries that does not grow."""
 
 import re
 from typing import Any
@@ -110,7 +110,7 @@ def test_all_blocked_ones_are_left_out_by_one_press_each_with_its_own_reason(two
     assert two.draft.left_out.values("code").distinct().count() == 2
 
 
-def test_near_misses_are_listed_with_their_reasons_also_those_that_are_only_a_name(two: Two) -> None:
+def test_what_was_left_out_is_listed_with_their_reasons_also_those_that_are_only_a_name(two: Two) -> None:
     now = DatabaseClock().now()
     spare = machine(two.account, 70, name="web-spare")
     LeftOut.objects.create(change=two.draft, instance=spare, code="locked", reason="Locked by admin", at=now)
