@@ -5,9 +5,15 @@ from datetime import timedelta
 import pytest
 
 from fleet.engine import loop
+from fleet.engine.handlers import sending
+from fleet.engine.handlers.sending import THREADS
+from fleet.engine.protocol import READING_LASTS
+from fleet.engine.readings import Readings
 from fleet.engine.results import State
+from fleet.guards import kill_switch
+from fleet.inventory.reading import Reading
 from fleet.lib.clock import ManualClock
-from fleet.models import Account, Calendar, CallWindow, Instance, Outcome
+from fleet.models import Account, Calendar, CallWindow, Instance, KillSwitch, Outcome, Replacement
 from tests.engine.runs import RunningClock, made, no_quota, outcomes, rows, run, states
 from tests.support import fleets
 from tests.support.emulator import Emulator
@@ -96,3 +102,44 @@ def test_no_call_leaves_while_the_provider_has_the_machine_locked(fleet: Emulato
 
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: 1}
     assert fleet.journal(action="ReplaceSystemDisk") == []
+
+
+def test_no_call_leaves_on_a_reading_that_is_too_old(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = run(1, clock, policy=AT_ONCE)
+    with no_quota():
+        fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
+    clock.advance(60)
+    read = Readings.of
+
+    def read_slowly(self: Readings, batch_rows: list[Replacement], its_clock: ManualClock) -> dict[int, Reading]:
+        readings = read(self, batch_rows, its_clock)
+        its_clock.advance(READING_LASTS + 0.1)
+        return readings
+
+    monkeypatch.setattr(Readings, "of", read_slowly)
+    loop.step(clock)
+    assert fleet.journal(action="ReplaceSystemDisk") == []
+    assert rows(change).get().first_sent_at is None, "the intent of a call that did not leave is taken back"
+
+
+def test_the_kill_switch_stops_what_has_not_left_when_it_is_pressed(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = run(THREADS + 2, clock, policy=Policy(max_in_flight=THREADS + 2))
+    with no_quota():
+        fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == THREADS + 2)
+    clock.advance(60)
+    admin = fleets.person("admin")
+
+    def asked_a_moment_too_early(account_id: int, region: str) -> str:
+        pressed = kill_switch.pressed(account_id, region)
+        if not pressed:
+            KillSwitch.objects.create(reason="Stop.", pressed_by=admin, pressed_at=clock.now())
+        return pressed
+
+    monkeypatch.setattr(sending, "pressed", asked_a_moment_too_early)
+    loop.step(clock)
+    assert len(fleet.journal(action="ReplaceSystemDisk")) == THREADS
+    assert change.replacements.filter(first_sent_at=None).count() == 2
