@@ -132,7 +132,9 @@ def test_a_server_that_fails_is_told_by_a_toast_once_and_nothing_typed_is_lost(
 
     toast = page.locator("#toasts .toast")
     expect(toast).to_have_count(1)
-    expect(toast).to_contain_text(re.compile(r"The server failed to answer.*Reference [0-9a-f]{8}\.$"))
+    expect(toast.get_by_role("paragraph")).to_contain_text(
+        re.compile(r"The server failed to answer.*Reference [0-9a-f]{8}\.$")
+    )
     first = toast.inner_text()
     keys.type(", and goes on")
     expect(toast).not_to_have_text(first)  # the reference of the latest failure
