@@ -12,7 +12,7 @@ from fleet.changes.review import deciding, last_seen
 from fleet.changes.review.groups import grouped, machines_of
 from fleet.guards.policy import Policy, PolicyStep
 from fleet.lib.clock import DatabaseClock
-from fleet.models import Account, AuditEvent, Change, Comment, Role, SeenMark, Target, User
+from fleet.models import Account, AuditEvent, Change, Comment, Login, Role, SealedSecret, SeenMark, Target, User
 from tests.support.people import CENTOS, WINDOWS, account, change, image, machine, person, signed_in
 from tests.support.rules import rules_off
 
@@ -177,6 +177,13 @@ def test_hours_are_said_with_the_last_start(prod: Account, author: User, reviewe
     page = page_of(asked(prod, author, **window), reviewer)
     assert "last start" in page
     assert "It may not start before" in page
+
+
+def test_a_password_that_was_chosen_is_said_to_be_there(prod: Account, author: User, reviewer: User) -> None:
+    secret = SealedSecret.objects.create(kind="password", sealed="x", fingerprint="f00d")
+    page = page_of(asked(prod, author, login=Login.PASSWORD, secret=secret), reviewer)
+    assert "no password yet" not in page
+    assert re.search(r"login:\s+the password", page)
 
 
 def test_reason_ticket_and_rollback_plan_are_shown_as_text(prod: Account, author: User, reviewer: User) -> None:
