@@ -222,8 +222,8 @@ def _redisplay(request: Request, attempt: Attempt, *, submitting: bool = False) 
     if refused:
         record_refusal(request, refused, act=act, change=change)
         form.refuse(refused)
-    said = SENTENCES[attempt.outcome] if for_review else ""
-    return draft_page(request, change, now, form, as_errors=for_review, said=said, seen=seen)
+    outcome = SENTENCES[attempt.outcome] if for_review else ""
+    return draft_page(request, change, now, form, as_errors=for_review, outcome=outcome, seen=seen)
 
 
 def _reasons(typed: QueryDict, change: Change, now: datetime) -> dict[int, tuple[str, str]]:

@@ -76,7 +76,7 @@ def _page(
     if getattr(request, "htmx", False):
         note = f"Reference {reference}." if reference else ""
         return toast(HttpResponse(status=status), f"{title}. {sentence}", status="bad", note=note)
-    context = {"title": title, "said": sentence, "code": status, "reference": reference}
+    context = {"title": title, "sentence": sentence, "code": status, "reference": reference}
     if status == 500:
         # Without the request: no context processor, so no query.
         return HttpResponse(render_to_string(template, context), status=status)

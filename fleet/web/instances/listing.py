@@ -94,8 +94,8 @@ def instances(request: Request) -> HttpResponse:
                 record_refusal(request, refused, act="draft a change")
                 ticks = replace(ticks, refused=refused)
         elif not wants_partial(request):
-            if ticks.said:
-                messages.info(request, ticks.said, extra_tags="run")
+            if ticks.notice:
+                messages.info(request, ticks.notice, extra_tags="run")
             return redirect(address)
 
     # Named before the first tick too: what is ticked on this page later is saved under this name.
@@ -151,7 +151,7 @@ def _ticks(
     def chosen(asked: SelectionRequest) -> SelectionResult:
         return update_selection(owner=user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
 
-    act, said, stop = data.get("act"), "", None
+    act, notice, stop = data.get("act"), "", None
     asked, now = asked_of(data), SelectionResult(desk.picked, desk.picked)
     try:
         now = chosen(asked)
@@ -166,11 +166,11 @@ def _ticks(
             now = chosen(SelectionRequest(add=add))
             shown = number_of(data.get("matching"), 0)
             if shown and shown != len(add):
-                said = f"{count(len(add), 'machine matches', 'machines match')} now, no longer {shown:,}; all are selected."
+                notice = f"{count(len(add), 'machine matches', 'machines match')} now, no longer {shown:,}; all are selected."
     except Refused as refused:
         stop = refused
     omitted = 0 if act == "clear" and not stop else desk.omitted
-    return Ticks(desk.id, now.after, omitted, stop, said)
+    return Ticks(desk.id, now.after, omitted, stop, notice)
 
 
 def _go_on(request: Request, data: QueryDict, ticks: Ticks, now: datetime) -> HttpResponse:

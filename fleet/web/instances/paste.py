@@ -73,10 +73,10 @@ def _take(request: Request, desk: Desk, pasted: PastedList) -> HttpResponse:
     asked = SelectionRequest(add=frozenset(pasted.machines), omissions=tuple(pasted.omissions))
     visible = visible_instances(request.user)
     chosen = update_selection(owner=request.user, selection=desk.id, asked=asked, visible=visible, now=desk.now)
-    said = f"{count(len(chosen.after - chosen.before), 'machine')} of the list taken into the selection."
+    message = f"{count(len(chosen.after - chosen.before), 'machine')} of the list taken into the selection."
     if pasted.omissions:
-        said += f" The draft will list {count(len(pasted.omissions), 'entry', 'entries')} as left out."
-    messages.success(request, said, extra_tags="ok")
+        message += f" The draft will list {count(len(pasted.omissions), 'entry', 'entries')} as left out."
+    messages.success(request, message, extra_tags="ok")
     return redirect(f"{reverse('instances')}?selection={desk.id}")
 
 

@@ -78,14 +78,14 @@ def uuid_of(asked: str | None) -> uuid.UUID | None:
 class Ticks:
     """The selection as the page shows it, with how many pasted lines fit no machine (`omitted`).
 
-    `refused` is why the act could not be done, `said` what else the person is to read.
+    `refused` is why the act could not be done, `notice` what else the person is to read.
     """
 
     id: uuid.UUID
     picked: frozenset[int]
     omitted: int = 0
     refused: Refused | None = None
-    said: str = ""
+    notice: str = ""
 
     def here(self, rows: Iterable[Instance]) -> frozenset[int]:
         """Return the selected machines that are on the page."""

@@ -26,7 +26,7 @@ class Todo:
     change: Change
     status: str
     glyph: str
-    said: str
+    why: str
     since: datetime | None
     act: str
     page: str = "change"

@@ -19,11 +19,11 @@ MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class OwnApproval:
-    """An approval that this person gave, whether it still counts (`holds`), and that in words (`said`)."""
+    """An approval that this person gave, whether it still counts (`holds`), and that in words (`words`)."""
 
     approval: Approval
     holds: bool
-    said: str
+    words: str
 
 
 @require_safe

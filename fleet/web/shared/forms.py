@@ -21,10 +21,10 @@ GLYPHS = {"bad": "bad", "warn": "warn", "run": "run", "ok": "check"}
 
 @dataclass(frozen=True)
 class Line:
-    """One line under a field: the fact (`said`), what to do about it (`do`), and the API's error code (`code`)."""
+    """One line under a field: the `fact`, what to `do` about it, and the `code` of the API's error."""
 
     status: str
-    said: str
+    fact: str
     do: str = ""
     code: str = ""
 
@@ -33,10 +33,10 @@ class Line:
         return GLYPHS[self.status]
 
 
-def fault(said: str, do: str = "", *, code: str = "") -> ValidationError:
+def fault(fact: str, do: str = "", *, code: str = "") -> ValidationError:
     """Return an error in two parts: the fact, then what to do; `code` is the API's, shown last so that it can be looked up."""
-    error = ValidationError(f"{said} {do}".strip(), code=code or "refused")
-    error.line = Line("bad", said, do, code)  # type: ignore[attr-defined]
+    error = ValidationError(f"{fact} {do}".strip(), code=code or "refused")
+    error.line = Line("bad", fact, do, code)  # type: ignore[attr-defined]
     return error
 
 
@@ -130,12 +130,12 @@ class Form(forms.Form):
         for name, field in self.fields.items():
             self._prepare(name, field)
 
-    def say(self, name: str, status: str, said: str, do: str = "", *, code: str = "") -> None:
+    def say(self, name: str, status: str, fact: str, do: str = "", *, code: str = "") -> None:
         """Show something under the field `name` that is no error: a warning (warn), a fact (run) or good news (ok)."""
-        self.remarks.setdefault(name, []).append(Line(status, said, do, code))
+        self.remarks.setdefault(name, []).append(Line(status, fact, do, code))
 
     def refuse(self, refused: Refused) -> None:
-        """Take in a refusal of the use case: every one is said once, and in one place.
+        """Take in a refusal of the use case: every one is shown once, and in one place.
 
         What is wrong in what was sent stands at its field, or in the summary where it belongs to none. Anything else,
         and whatever is refused to a form that asks for nothing, is for the top of the page: it is kept as `refused`.

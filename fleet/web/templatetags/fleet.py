@@ -140,7 +140,7 @@ def item(mapping: dict[Any, Any], key: Any) -> Any:
 
 
 @register.filter
-def told(value: Any) -> str:
+def event_value(value: Any) -> str:
     """Write a value of an audit event: nothing as `none`, digests short, lists and dictionaries on one line."""
     if value is None or value == "" or value == [] or value == {}:
         return "none"
@@ -151,9 +151,9 @@ def told(value: Any) -> str:
     if isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef"):
         return text.short_digest(value)
     if isinstance(value, list):
-        return text.listed([told(item) for item in value], most=12)
+        return text.listed([event_value(item) for item in value], most=12)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {told(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {event_value(item)}" for key, item in value.items())
     return str(value)
 
 

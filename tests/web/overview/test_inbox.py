@@ -50,7 +50,7 @@ def lists(client: Client) -> tuple[list[int], list[tuple[int, bool, str]], list[
     shown = client.get(reverse("inbox")).context
     return (
         [one.change.pk for one in shown["todo"]],
-        [(one.approval.change_id, one.holds, one.said) for one in shown["given"]],
+        [(one.approval.change_id, one.holds, one.words) for one in shown["given"]],
         [(look.change_id, words) for look, words in shown["moved"]],
     )
 

@@ -19,7 +19,7 @@ def bound(**typed: str) -> Sample:
 
 
 def said(form: Sample) -> dict[str, list[str]]:
-    return {label: [line.said for line in lines] for _, label, lines in form.faults()}
+    return {label: [line.fact for line in lines] for _, label, lines in form.faults()}
 
 
 def test_what_is_wrong_in_a_field_stands_at_the_field() -> None:

@@ -72,12 +72,12 @@ def draft_page(
     form: DraftForm,
     *,
     as_errors: bool = False,
-    said: str = "",
+    outcome: str = "",
     seen: str = "",
 ) -> HttpResponse:
     """Render the whole page of a draft for somebody who edits it.
 
-    `as_errors` counts every machine that is blocked among the errors of the form; `said` is what became of a form with
+    `as_errors` counts every machine that is blocked among the errors of the form; `outcome` is what became of a form with
     errors; `seen` is the last edit that the person knows of, where it is not the present one.
     """
     disk_request = form.disk_request()
@@ -94,7 +94,7 @@ def draft_page(
         ),
         "systems": _systems(judgement.alike_machines, now),
         "refused": form.refused,
-        "said": said,
+        "outcome": outcome,
         "seen": seen or change.edited_at.isoformat(),
         "returned": form.choices.returned,
         "left_out": form.choices.left_out,

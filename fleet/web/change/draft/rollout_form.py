@@ -143,9 +143,9 @@ class RolloutForm(Form):
 
     def clean_rollout(self) -> None:
         """Put what contradicts another field at its own field, where that field has no error yet."""
-        for name, said, do in policy_faults(self.policy()):
+        for name, fact, do in policy_faults(self.policy()):
             if name not in self.errors:
-                self.add_error(name, fault(said, do))
+                self.add_error(name, fault(fact, do))
 
     def policy(self) -> Policy:
         """Return the policy; a field in error, or one that was not sent, counts as it was saved."""

@@ -16,14 +16,14 @@ READ = (MOMENT, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 def moment(label: str, words: str) -> forms.DateTimeField:
     widget = forms.DateTimeInput(format=MOMENT, attrs={"type": "datetime-local", "autocomplete": "off"})
-    said = "This is no date with a time. Enter one such as 2026-11-30 22:00, in UTC."
+    fact = "This is no date with a time. Enter one such as 2026-11-30 22:00, in UTC."
     return forms.DateTimeField(
         label=label,
         required=False,
         input_formats=READ,
         widget=widget,
         help_text=words,
-        error_messages={"invalid": said},
+        error_messages={"invalid": fact},
     )
 
 
@@ -48,9 +48,9 @@ class WindowForm(Form):
             field.help_text = "There is no calendar of openings yet. An administrator makes one."
 
     def clean_window(self) -> None:
-        for name, said, do in window_faults(self.window_of("not_before"), self.window_of("not_after"), self.now):
+        for name, fact, do in window_faults(self.window_of("not_before"), self.window_of("not_after"), self.now):
             if name not in self.errors:
-                self.add_error(name, fault(said, do))
+                self.add_error(name, fault(fact, do))
 
     def window_of(self, name: str) -> datetime | None:
         """Return `not_before` or `not_after` as it was typed, or as it was saved where it was not sent or has an error."""

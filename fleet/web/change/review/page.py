@@ -71,7 +71,7 @@ def review_page(
         "left_out": left_out_of(change),
         "comments": comments,
         "group_names": {group.key: f"{group.was} becomes {group.becomes}" for group in what.groups},
-        "said_of": Counter(comment.group_key for comment in comments if comment.group_key),
+        "comments_on": Counter(comment.group_key for comment in comments if comment.group_key),
         "about": _about(request, change),
         "system": listed(what.new_systems),
         "login": {

@@ -28,7 +28,7 @@ BY_OUTCOME = {
 class Rung:
     """One wave, or several that are folded into one rung. `tiles` has a letter for each machine; without, `parts` is a bar.
 
-    `said` is how many machines it has, `why` what it waits for.
+    `machines` says how many it has, `why` what it waits for.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Rung:
     open: bool
     tiles: str
     parts: list[Part]
-    said: str
+    machines: str
     why: str
 
     @property
@@ -85,9 +85,9 @@ def _rung(change: Change, policy: Policy, wave: WaveCount, tiles: dict[int, str]
     is_open = live and wave.number == change.wave and not wave.over
     running = change.state == ChangeState.RUNNING
     status, glyph, word = _badge(wave, open_now=is_open, running=running)
-    said = count(wave.total, "machine")
+    machines = count(wave.total, "machine")
     if wave.number == change.wave and change.wave_opened_at and live:
-        said = f"{said}, opened {moment_utc(change.wave_opened_at, now)}"
+        machines = f"{machines}, opened {moment_utc(change.wave_opened_at, now)}"
     why = change.waits_for if running and (is_open or _is_next(change, wave)) else ""
     return Rung(
         _title(policy, wave.number),
@@ -98,7 +98,7 @@ def _rung(change: Change, policy: Policy, wave: WaveCount, tiles: dict[int, str]
         is_open,
         tiles.get(wave.number, ""),
         [] if wave.number in tiles else parts_of(wave),
-        said,
+        machines,
         why if (is_open and wave.queued) or _is_next(change, wave) else "",
     )
 
