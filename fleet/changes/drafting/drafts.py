@@ -195,32 +195,40 @@ def submit(
 ) -> Change:
     """Ask for a review: the worker reads every machine afresh before anybody sees the change.
 
-    With `settings` they are saved first, as by `edit_draft` with `seen`, under the same lock: what is submitted is what was
-    saved, and no other edit comes in between. Where they are not saved (not permitted, Overtaken), nothing is. Where they
-    are, and the draft still cannot be submitted, they stay saved and the refusal is a NotSubmitted.
+    With `settings` they are saved first, as by `edit_draft` with `seen`. Where they are not saved (not permitted, Overtaken),
+    nothing is done. Where they are, and the draft still cannot be submitted, or somebody else edited it in between, they stay
+    saved and the refusal is a NotSubmitted.
 
     From here on the machines are in this change and in no other; the database says so, whoever was faster.
     """
-    with transaction.atomic():
-        change = locked(change_id)
-        if settings is not None:
-            _edit(change, actor, settings, now, seen)
-        try:
-            with transaction.atomic():
-                _submit(change, actor, now)
-            return change
-        except IntegrityError as error:
-            if "instance_in_one_open_change" not in str(error):
-                raise
-            refused = Refused(_who_was_faster(change_id), kind="moved")
-        except Refused as refusal:
-            refused = refusal
     if settings is None:
-        raise refused
-    raise NotSubmitted(refused.sentence, kind=refused.kind, field=refused.field)
+        return _submit(actor, change_id, now)
+    # In a transaction of its own: an edit is on the trail, and the trail's lock must not be held while machines are judged.
+    saved = edit_draft(actor=actor, change_id=change_id, settings=settings, now=now, seen=seen)
+    try:
+        return _submit(actor, change_id, now, as_edited_at=saved.edited_at)
+    except Refused as refused:
+        raise NotSubmitted(refused.sentence, kind=refused.kind, field=refused.field) from refused
 
 
-def _submit(change: Change, actor: User, now: datetime) -> None:
+def _submit(actor: User, change_id: int, now: datetime, *, as_edited_at: datetime | None = None) -> Change:
+    try:
+        with transaction.atomic():
+            change = locked(change_id)
+            if as_edited_at not in (None, change.edited_at):
+                raise Refused(
+                    "Yours was saved, and then somebody else edited the draft. Read it once more, then submit it.",
+                    kind="moved",
+                )
+            _ask_for_review(change, actor, now)
+            return change
+    except IntegrityError as error:
+        if "instance_in_one_open_change" not in str(error):
+            raise
+    raise Refused(_who_was_faster(change_id), kind="moved")
+
+
+def _ask_for_review(change: Change, actor: User, now: datetime) -> None:
     require("submit", change, actor, now)
     for field, sentence in lacking(change, now):
         raise Refused(sentence, field=field)

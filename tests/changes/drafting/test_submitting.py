@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,28 @@ def test_what_was_typed_stays_saved_where_it_cannot_be_submitted(fleet: Emulator
         change.refresh_from_db()
         assert (change.state, change.title, change.reason) == (ChangeState.DRAFT, "Typed last", settings.reason)
     assert not change.targets.filter(open=True).exists()
+
+
+def test_an_edit_by_somebody_else_in_between_is_not_submitted_unseen(
+    fleet: Emulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = fleets.image_named("Ubuntu 24.04")
+    change = fleets.draft(fleets.plain(2), image, clock.now())
+    actor, edit = fleets.person("operator"), drafts.edit_draft
+
+    def edit_and_another_edits(**given: Any) -> Change:
+        saved = edit(**given)
+        clock.advance(1)
+        edit(**given | {"settings": fleets.settings(image, title="By another page"), "now": clock.now()})
+        return saved
+
+    monkeypatch.setattr(drafts, "edit_draft", edit_and_another_edits)
+    typed = fleets.settings(image, title="Typed last")
+    with pytest.raises(drafts.NotSubmitted, match="somebody else edited the draft") as refusal:
+        drafts.submit(actor=actor, change_id=change.pk, now=clock.now(), settings=typed)
+    assert refusal.value.kind == "moved"
+    change.refresh_from_db()
+    assert (change.state, change.title) == (ChangeState.DRAFT, "By another page")
 
 
 def test_what_may_not_be_saved_is_not_submitted_either(fleet: Emulator, clock: ManualClock) -> None:
