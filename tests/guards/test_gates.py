@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fleet.guards import approvals, calendars, gates
-from fleet.models import Calendar, Change, MachineLock, Replacement
+from fleet.models import Calendar, Change, ChangeState, MachineLock, Replacement
 from tests.changes.review import forms
 from tests.changes.review.forms import NOON, World
 
@@ -57,4 +57,31 @@ def test_too_few_valid_approvals_close_the_gate(here: World) -> None:
     assert len(approvals.approved_leaves(change, here.now)) == 4
     assert approvals.approved_leaves(change, here.now + 72 * HOUR) == frozenset()
     change.contributors.create(user=here.reviewer, revision=1)
+    assert approvals.approved_leaves(change, here.now) == frozenset()
+
+
+def test_the_account_and_the_state_of_the_change_close_the_gate(here: World) -> None:
+    change = forms.approved(here)
+    forms.start(here, change)
+    row = Replacement.objects.select_related("instance", "target", "account").order_by("pk")[0]
+    change.refresh_from_db()
+    leaves = approvals.approved_leaves(change, here.now)
+    assert gates.closed(row, change, row.account, leaves, here.now) == ""
+    row.account.executes = False
+    assert "is in observe" in gates.closed(row, change, row.account, leaves, here.now)
+    row.account.executes, row.account.guard_lifted, row.instance.tags = True, False, {}
+    assert "does not carry the tag" in gates.closed(row, change, row.account, leaves, here.now)
+    row.account.guard_lifted = True
+    for state in ChangeState:
+        change.state = state
+        assert bool(gates.closed(row, change, row.account, leaves, here.now)) is not change.is_under_way
+
+
+@pytest.mark.parametrize(
+    "moved_on", [{"approvals_needed": 2}, {"revision": 2}, {"round": 2}, {"spec_digest": "0" * 64}], ids=repr
+)
+def test_an_approval_is_for_one_form_of_the_change(here: World, moved_on: dict[str, object]) -> None:
+    change = forms.approved(here)
+    for name, value in moved_on.items():
+        setattr(change, name, value)
     assert approvals.approved_leaves(change, here.now) == frozenset()
