@@ -120,6 +120,8 @@ def test_a_queued_machine_is_skipped(fleet: Emulator, clock: ManualClock) -> Non
     effect = acts.preview(change, "skip", clock.now(), [last.pk])
     assert effect.numbers == {"machines": 1, "past_the_line": 0, "left": 0}
     assert held_machines.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now()) == 1
+    last.target.refresh_from_db()
+    assert not last.target.open, "another change may have it from now on"
     with pytest.raises(Refused, match="moved on"):
         held_machines.skip(actor=operator(), change_id=change.pk, replacement_ids=[last.pk], now=clock.now())
     fleets.drive(clock)

@@ -1,8 +1,9 @@
-"""Claims: a row belongs to the latest claim alone, goes to a person when nobody finishes it, and loses no time to idle workers."""
+"""Claims: a row belongs to its latest claim, goes to a person when nobody finishes it, and loses no time to idle workers."""
 
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from fleet.engine import claims, loop
 from fleet.engine.batch import LEASE_SECONDS
@@ -30,6 +31,15 @@ def test_a_worker_that_was_slower_than_its_lease_writes_nothing(fleet: Emulator,
     assert rows(change).get().state == State.PREPARING
     assert claims.settle(later, dict(onward), clock.now()) == {change.pk}
     assert rows(change).get().state == State.STOPPING
+
+
+def test_a_way_that_the_graph_does_not_have_is_not_gone(fleet: Emulator, clock: ManualClock) -> None:
+    change = run(1, clock, policy=ONE)
+    (group,) = claims.next_groups(clock.now())
+    claimed = claims.claim(group, clock.now())
+    with pytest.raises(ValueError, match="preparing does not lead to done"), transaction.atomic():
+        claims.settle(claimed, {row.pk: Move(State.DONE) for row in claimed}, clock.now())
+    assert rows(change).get().state == State.PREPARING
 
 
 def test_a_machine_that_no_worker_finishes_goes_to_a_person(fleet: Emulator, clock: ManualClock) -> None:

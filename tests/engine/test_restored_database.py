@@ -2,13 +2,14 @@
 
 import pytest
 
+from fleet.changes.running import held_machines
 from fleet.engine import claims
 from fleet.engine.codes import RESTORED
 from fleet.engine.restored_database import recognise
 from fleet.engine.results import Move, State
 from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, Installation
-from tests.engine.runs import history_is_whole, rows, run, states
+from tests.engine.runs import history_is_whole, operator, rows, run, states
 from tests.support import fleets
 from tests.support.emulator import Emulator
 
@@ -31,6 +32,9 @@ def test_every_live_machine_is_held_and_whoever_worked_on_one_is_overtaken(fleet
     assert {(row.held_from, row.error_code, row.due_at) for row in held} == {(State.STOPPING, RESTORED, None)}
     assert history_is_whole(change)
     assert AuditEvent.objects.get(action="worker.restored_database").data["held"] == 2
+    pks = [row.pk for row in claimed]
+    held_machines.look_again(actor=operator(), change_id=change.pk, replacement_ids=pks, now=clock.now())
+    assert states(change)[State.STOPPING] == 2, "in the state in which the worker has claimed them"
     stopped = {row.pk: Move(State.REPLACING, "It has stopped.") for row in claimed}
     assert claims.settle(claimed, stopped, clock.now()) == set()
-    assert states(change)[State.HELD] == 2
+    assert states(change)[State.STOPPING] == 2
