@@ -171,6 +171,9 @@ def test_a_disk_that_is_not_the_approved_one_is_not_touched(fleet: Emulator, clo
 
     assert outcomes(change) == {Outcome.SKIPPED_DRIFT: 1, Outcome.SUCCEEDED: 1}
     assert Instance.objects.get(pk=machine.pk).status == "Running"
+    skipped = change.replacements.get(instance=machine)
+    assert skipped.note.startswith("Its system disk is d-")
+    assert not skipped.transitions.filter(to_state=State.STOPPING).exists(), "it is not even stopped"
     assert [disk["instance_id"] for disk in made(fleet)].count(machine.instance_id) == 1, "the other actor's own"
 
 
