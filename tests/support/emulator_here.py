@@ -25,7 +25,7 @@ from fleet.cloud import transport
 from fleet.emulator.app import Application
 from fleet.emulator.main import DEFAULT_KEY
 from fleet.emulator.provider import Provider
-from fleet.emulator.wire.access import AccessKey, Authenticator
+from fleet.emulator.wire.access import VERSION, AccessKey, Authenticator
 from fleet.emulator.wire.errors import DropAnswer, common_error
 from fleet.emulator.wire.messages import Request
 from fleet.emulator.world.settings import Settings
@@ -48,6 +48,21 @@ class EmulatorHere(Emulator):
     """An emulator without a server; what is asked of it is answered in the thread that asks."""
 
     app: Application
+
+    @classmethod
+    def make(cls, **settings: Any) -> "EmulatorHere":
+        """Make one with these settings and no state file."""
+        provider = Provider(settings=Settings(**settings))
+        authenticator = Unsigned([AccessKey(DEFAULT_KEY.id, DEFAULT_KEY.secret)])
+        app = Application(provider=provider, authenticator=authenticator)
+        return cls(url=f"http://127.0.0.1:{PORT}", port=PORT, app=app)
+
+    def ask(self, action: str, **values: str) -> dict[str, Any]:
+        """Call the API without the SDK, and return the answer or the error, whose `Code` says what it is."""
+        common = {"Action": action, "Version": VERSION, "Format": "JSON", "AccessKeyId": self.access_key_id}
+        body = urlencode({"RegionId": "cn-hangzhou", **common, **values}).encode()
+        answer: dict[str, Any] = json.loads(self.send("POST", "/", body=body, content_type=FORM)[1])
+        return answer
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the control API, and return its answer's JSON."""
@@ -83,9 +98,7 @@ class EmulatorHere(Emulator):
 @contextmanager
 def emulator_in_this_process() -> Iterator[EmulatorHere]:
     """Yield an emulator to which every client of this process speaks that is made for its endpoint from now on."""
-    provider = Provider(settings=Settings(instances=0))
-    app = Application(provider=provider, authenticator=Unsigned([AccessKey(DEFAULT_KEY.id, DEFAULT_KEY.secret)]))
-    emulator = EmulatorHere(url=f"http://127.0.0.1:{PORT}", port=PORT, app=app)
+    emulator = EmulatorHere.make(instances=0)
 
     class Client(AcsClient):  # type: ignore[misc]
         def _handle_single_request(
@@ -113,7 +126,6 @@ def emulator_in_this_process() -> Iterator[EmulatorHere]:
 
     with patch.object(transport, "AcsClient", Client):
         yield emulator
-    provider.close()
 
 
 def _no_answer(what: str) -> tuple[None, None, None, ClientException]:

@@ -1,6 +1,6 @@
 """Two independent readings of one contract agree: what we warn of is what the emulator refuses, case by case.
 
-The emulator is asked through its own WSGI application; our rules see only what its Describe calls show. Not visible in any
+The emulator is asked within this process; our rules see only what its Describe calls show. Not visible in any
 Describe call, and therefore in no case here: INVISIBLE. A running machine is refused by the API and not by us: the engine
 stops it first.
 """
@@ -22,7 +22,7 @@ from fleet.cloud import parse
 from fleet.inventory.store import image_row, instance_row, put_disk
 from fleet.lib.secret import Secret
 from fleet.models import Account, Image, Instance
-from tests.emulator.caller import Emulated
+from tests.support.emulator_here import EmulatorHere
 
 INVISIBLE = {
     "ChargeTypeViolation": "the billing method alone does not tell",
@@ -135,15 +135,14 @@ cases = st.builds(
 )
 
 
-def theirs(emulated: Emulated, case: Case) -> str:
+def theirs(emulator: EmulatorHere, case: Case) -> str:
     """Ask the emulator to do it; return its code, or nothing."""
     values = {"InstanceId": MACHINE, "ImageId": case.image_id, "RegionId": "cn-hangzhou"}
     given = {"SystemDisk.Size": case.size, "Password": case.password, "KeyPairName": case.key_pair}
     values |= {name: value for name, value in given.items() if value}
     if case.inherit:
         values["PasswordInherit"] = "true"
-    answer = emulated.call("ReplaceSystemDisk", values)
-    return "" if answer.status == 200 else answer.code
+    return str(emulator.ask("ReplaceSystemDisk", **values).get("Code", ""))
 
 
 def ours(edition_name: str, case: Case, instance: Instance, image: Image | None, key_pairs: frozenset[str]) -> str:
@@ -176,31 +175,33 @@ def ours(edition_name: str, case: Case, instance: Instance, image: Image | None,
 @cache
 def key_pairs_of(edition: str) -> frozenset[str]:
     """Read the key pairs once: no case changes them."""
-    pairs = Emulated.make(instances=1, edition=edition).ok("DescribeKeyPairs", PageSize="50")["KeyPairs"]["KeyPair"]
-    return frozenset(pair["KeyPairName"] for pair in pairs)
+    pairs = EmulatorHere.make(instances=1, edition=edition).ask("DescribeKeyPairs", PageSize="50")
+    return frozenset(pair["KeyPairName"] for pair in pairs["KeyPairs"]["KeyPair"])
 
 
-def mirrored(emulated: Emulated, case: Case) -> tuple[Instance, Image | None]:
+def mirrored(emulator: EmulatorHere, case: Case) -> tuple[Instance, Image | None]:
     """See the world as the mirror does: through Describe calls and nothing else."""
     account, now = Account(name="a", regions=[]), datetime.now(UTC)
-    view = parse.instance(emulated.instance(MACHINE))
+    (described,) = emulator.ask("DescribeInstances", InstanceIds=json.dumps([MACHINE]))["Instances"]["Instance"]
+    view = parse.instance(described)
     instance = instance_row(account, view.region, view, TYPES_TO_ARCHITECTURE.get(view.instance_type, "x86_64"), now)
-    put_disk(instance, parse.disk(emulated.disks(MACHINE)[0]))
-    snapshots = emulated.ok("DescribeSnapshots", DiskId=instance.disk_id, Status="progressing")
+    (disk,) = emulator.ask("DescribeDisks", InstanceId=MACHINE, DiskType="system")["Disks"]["Disk"]
+    put_disk(instance, parse.disk(disk))
+    snapshots = emulator.ask("DescribeSnapshots", DiskId=instance.disk_id, Status="progressing")
     instance.disk_snapshot_running = bool(snapshots["Snapshots"]["Snapshot"])
-    found = emulated.ok("DescribeImages", ImageId=case.image_id, Status="Available,Deprecated")["Images"]["Image"]
+    found = emulator.ask("DescribeImages", ImageId=case.image_id, Status="Available,Deprecated")["Images"]["Image"]
     image = image_row(account, view.region, parse.image(found[0]), now) if found else None
     if image:
-        supported = emulated.ok("DescribeImageSupportInstanceTypes", ImageId=case.image_id, ActionType="ChangeOS")
+        supported = emulator.ask("DescribeImageSupportInstanceTypes", ImageId=case.image_id, ActionType="ChangeOS")
         image.supported_types = [one["InstanceTypeId"] for one in supported["InstanceTypes"]["InstanceType"]]
     return instance, image
 
 
 @pytest.fixture(scope="module", params=["2018", "2026"])
-def emulated(request: pytest.FixtureRequest) -> Emulated:
+def emulator(request: pytest.FixtureRequest) -> EmulatorHere:
     durations = dict.fromkeys(("stop", "start", "replace", "snapshot"), 0.0)
-    made = Emulated.make(instances=1, edition=request.param, durations=durations)
-    made.told("PUT", "quotas", {"ReplaceSystemDisk": None})
+    made = EmulatorHere.make(instances=1, edition=request.param, durations=durations)
+    made.call("PUT", "quotas", {"ReplaceSystemDisk": None})
     return made
 
 
@@ -209,15 +210,15 @@ def emulated(request: pytest.FixtureRequest) -> Emulated:
     max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(case=cases)
-def test_the_two_readings_agree(emulated: Emulated, case: Case) -> None:
-    edition = emulated.provider.settings.edition
-    emulated.told(
+def test_the_two_readings_agree(emulator: EmulatorHere, case: Case) -> None:
+    edition = emulator.app.provider.settings.edition
+    emulator.call(
         "PATCH", f"instances/{MACHINE}", {"Replacing": False, "InstanceChargeType": "PrePaid", **case.machine}
     )
-    emulated.told("PATCH", f"images/{IMAGE}", case.image)
-    instance, image = mirrored(emulated, case)
+    emulator.call("PATCH", f"images/{IMAGE}", case.image)
+    instance, image = mirrored(emulator, case)
 
-    assert ours(edition, case, instance, image, key_pairs_of(edition)) == theirs(emulated, case)
+    assert ours(edition, case, instance, image, key_pairs_of(edition)) == theirs(emulator, case)
 
 
 def test_what_is_not_visible_is_listed() -> None:
