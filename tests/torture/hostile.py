@@ -1,11 +1,14 @@
 """Submissions that no honest browser would send, drawn from a seed: a valid form, spoilt in some places."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
+T = TypeVar("T")
 CANARY = "Canary-Word-9"  # a password that fits: it must never come back
 NASTY = (
     "", " ", "0", "-1", "-0", "1.5", "1e9", "+5", "1_0", "0x10", "NaN", "Infinity", "٣", "９", "²", "1,000", "9" * 30,
@@ -85,28 +88,52 @@ class Place:
     form: dict[str, str]
 
 
-def submission(draw: Random, *, people: list[str], places: list[Place], ids: list[str]) -> Submission:
-    """Draw one: mostly a form that fits but for a few fields, sometimes a body that is no form at all."""
-    who, place = draw.choice(people), draw.choice(places)
+class Dealer:
+    """Draws from a seed, but deals what it has many of like cards: each once, in a random order, before any comes again.
+
+    Of `parts` dealers of one seed each begins with a part of its own of the cards.
+    """
+
+    def __init__(self, seed: int, *, part: int = 0, parts: int = 1) -> None:
+        self.draw = Random(f"{seed}-{part}")
+        self._seed, self._part, self._parts = seed, part, parts
+        self._decks: dict[str, Iterator[Any]] = {}
+
+    def deal(self, deck: str, cards: Sequence[T]) -> T:
+        """Return the next card of the deck of this name, which has these cards."""
+        if deck not in self._decks:
+            shuffled = list(cards)
+            Random(f"{self._seed}-{deck}").shuffle(shuffled)
+            at = self._part * len(shuffled) // self._parts
+            self._decks[deck] = cycle(shuffled[at:] + shuffled[:at])
+        card: T = next(self._decks[deck])
+        return card
+
+
+def submission(dealer: Dealer, *, people: list[str], places: list[Place], ids: list[str]) -> Submission:
+    """Make up one: mostly a form that fits but for a few fields, sometimes a body that is no form at all."""
+    draw = dealer.draw
+    who, place = draw.choice(people), dealer.deal("places", places)
     path = place.path if draw.random() < 0.97 else place.path.replace("1", draw.choice(["0", "99999999999", "1"]), 1)
     htmx = draw.random() < 0.4
     if draw.random() < 0.04:
-        return Submission(who, path, raw=draw.choice(BODIES), htmx=htmx)
+        return Submission(who, path, raw=dealer.deal("bodies", BODIES), htmx=htmx)
     pairs = list(place.form.items())
-    for _ in range(draw.choice((0, 1, 1, 2, 3, 6))):
-        pairs = _spoilt(draw, pairs, ids)
+    for _ in range(draw.choice((0, 1, 1, 1, 2, 4, 8))):
+        pairs = _spoilt(dealer, pairs, ids)
     multipart = draw.random() < 0.2
     upload = draw.choice(pairs)[0] if multipart and pairs and draw.random() < 0.3 else ""
     return Submission(who, path, pairs, multipart=multipart, htmx=htmx, upload=upload)
 
 
-def _spoilt(draw: Random, pairs: list[tuple[str, str]], ids: list[str]) -> list[tuple[str, str]]:
+def _spoilt(dealer: Dealer, pairs: list[tuple[str, str]], ids: list[str]) -> list[tuple[str, str]]:
+    draw = dealer.draw
     kind = draw.random()
-    at = draw.randrange(len(pairs)) if pairs else 0
-    value = draw.choice(NASTY) if draw.random() < 0.6 else draw.choice(ids)
+    name = draw.choice(pairs)[0] if pairs and kind >= 0.15 else dealer.deal("forged", FORGED)
+    value = dealer.deal(f"values of {name}", NASTY) if draw.random() < 0.6 else draw.choice(ids)
     if not pairs or kind < 0.15:
-        return [*pairs, (draw.choice(FORGED), value)]
-    name = pairs[at][0]
+        return [*pairs, (name, value)]
+    at = next(number for number, pair in enumerate(pairs) if pair[0] == name)
     if kind < 0.25:
         return pairs[:at] + pairs[at + 1 :]
     if kind < 0.35:
