@@ -63,9 +63,9 @@ def test_a_machine_that_stops_late_is_started_again(fleet: Emulator, clock: Manu
     fleet.faults({"kind": "stuck", "action": "StopInstances", "instance": machine.instance_id, "times": 1})
     change = run([machine], clock, policy=AT_ONCE)
     fleets.drive(clock, until=lambda: states(change)[State.STOPPING] == 1)
-    fleets.drive(clock, until=lambda: not states(change)[State.STOPPING], steps=1200)
+    fleets.drive(clock, until=lambda: not states(change)[State.STOPPING], rarely=60)
     fleet.patch_instance(machine.instance_id, Status="Stopped")  # the guest is done at last
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
 
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: 1}
     assert power(machine, fleet) == "Running"
@@ -93,7 +93,7 @@ def test_one_machine_for_whose_sake_a_call_is_refused_does_not_fail_the_others(
     refused = {"kind": "error", "code": "InvalidInstanceId.NotFound", "action": "StopInstances", "times": 0}
     fleet.faults(refused | {"instance": machines[4].instance_id})
     change = run(machines, clock, policy=AT_ONCE)
-    fleets.drive(clock, steps=1500)
+    fleets.drive(clock, rarely=60)
 
     assert outcomes(change) == {Outcome.SUCCEEDED: 8, Outcome.FAILED_UNTOUCHED: 1}
     assert len(fleet.journal(action="StopInstances")) <= 10

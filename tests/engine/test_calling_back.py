@@ -173,7 +173,7 @@ def test_what_does_not_come_back_is_said(fleet: Emulator, clock: ManualClock) ->
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
     fleet.faults({"kind": "boot_fails", "action": "StartInstances", "times": 0})
     controls.pause(actor=operator(), change_id=change.pk, now=clock.now())
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
 
     row = rows(change).get()
     assert (row.state, row.held_from, row.outcome) == (State.HELD, State.STARTING, Outcome.FAILED_UNTOUCHED)

@@ -144,7 +144,7 @@ def test_a_machine_that_does_not_start_after_the_end_is_held(fleet: Emulator, cl
     no_stock = {"kind": "error", "code": "OperationDenied.NoStock", "action": "StartInstances", "times": 0}
     fleet.faults(no_stock)
     controls.cancel(actor=operator(), change_id=change.pk, now=clock.now())
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
 
     change.refresh_from_db()
     row = rows(change).get()

@@ -65,7 +65,7 @@ def test_each_code_of_the_irreversible_call_has_its_answer(fleet: Emulator, cloc
         }
     fleet.faults(*fault_of.values())
     change = run(machines, clock, policy=POLICY)
-    fleets.drive(clock, steps=2000)
+    fleets.drive(clock, rarely=60)
 
     disks = {disk["instance_id"]: disk for disk in made(fleet)}
     for code, row in zip(tried, rows(change), strict=True):
@@ -133,7 +133,7 @@ def test_a_machine_that_never_stops_is_forced_only_where_the_policy_says_so(
     fleet.faults({"kind": "stuck", "action": "StopInstances", "instance": machine.instance_id, "times": 1})
     change = run([machine], clock, policy=policy)
     started = clock.now()
-    fleets.drive(clock, until=lambda: Replacement.objects.filter(forced=True).exists(), steps=1200)
+    fleets.drive(clock, until=lambda: Replacement.objects.filter(forced=True).exists(), rarely=60)
     assert 300 <= (clock.now() - started).total_seconds() < 330
     fleet.patch_instance(machine.instance_id, Status="Stopped")
     fleets.drive(clock)
@@ -148,7 +148,7 @@ def test_a_machine_that_never_stops_fails_where_it_may_not_be_forced(fleet: Emul
     machine = fleets.plain(1)[0]
     fleet.faults({"kind": "stuck", "action": "StopInstances", "instance": machine.instance_id, "times": 0})
     change = run([machine], clock, policy=POLICY)
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
     row = rows(change).get()
     assert (row.outcome, row.error_code, made(fleet)) == (Outcome.FAILED_UNTOUCHED, "IncorrectInstanceStatus", [])
     assert "did not stop in time" in row.note

@@ -98,7 +98,7 @@ def test_no_call_leaves_while_the_provider_has_the_machine_locked(fleet: Emulato
         fleets.drive(clock, until=lambda: states(change)[State.REPLACING] == 1)
     fleet.patch_instance(machine.instance_id, OperationLocks=["financial"])
     clock.advance(61)
-    fleets.drive(clock, steps=1500)
+    fleets.drive(clock, rarely=60)
 
     assert outcomes(change) == {Outcome.FAILED_UNTOUCHED: 1}
     assert fleet.journal(action="ReplaceSystemDisk") == []

@@ -247,14 +247,14 @@ class Rollout(RuleBasedStateMachine):
         Calendar.objects.update(active=False)
         self.window_open = True
         for _ in range(6):
-            fleets.drive(self.clock, steps=2000)
+            fleets.drive(self.clock, rarely=60)
             held = [row.pk for row in rows(self.change).filter(state=State.HELD)]
             if held:
                 self.do(held_machines.look_again, replacement_ids=held)
-                fleets.drive(self.clock, steps=2000)
+                fleets.drive(self.clock, rarely=60)
                 held = [row.pk for row in rows(self.change).filter(state=State.HELD)]
                 self.do(held_machines.give_up, replacement_ids=held)
-                fleets.drive(self.clock, steps=2000)
+                fleets.drive(self.clock, rarely=60)
             for act in (controls.resume, controls.promote):
                 self.do(act)
             self.rest_again()

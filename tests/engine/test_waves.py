@@ -61,7 +61,7 @@ def test_held_machines_that_take_every_place_are_why_nothing_begins(fleet: Emula
     change = run(3, clock, policy=Policy(max_in_flight=1, failures_allowed=5))
     first = rows(change)[0]
     fleet.faults({"kind": "boot_fails", "action": "StartInstances", "instance": first.instance.instance_id, "times": 0})
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
 
     change.refresh_from_db()
     assert states(change) == {State.HELD: 1, State.QUEUED: 2}
@@ -73,7 +73,7 @@ def test_a_wave_does_not_open_while_a_machine_is_held(fleet: Emulator, clock: Ma
     change = run(4, clock, policy=policy)
     first = rows(change)[0]
     fleet.faults({"kind": "boot_fails", "action": "StartInstances", "instance": first.instance.instance_id, "times": 0})
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
 
     change.refresh_from_db()
     assert states(change) == {State.HELD: 1, State.DONE: 1, State.QUEUED: 2}

@@ -190,20 +190,23 @@ class Stuck(AssertionError):
     """Work did not come to an end in as many steps as it should."""
 
 
-def drive(clock: Any, *, until: Callable[[], bool] = lambda: False, steps: int = 400) -> None:
+def drive(clock: Any, *, until: Callable[[], bool] = lambda: False, rarely: float = 0, steps: int = 400) -> None:
     """Do all work, moving the passed-in clock to whatever is due next, until nothing is due or `until` says so.
 
-    Changes are looked after by what settles their machines; all of them, as at the begin of a tick, only where nothing is due.
+    Changes are looked after by what settles their machines; all of them, as at the begin of a tick, only when no machine
+    is due any more. With `rarely`, in seconds, the clock moves by at least so much: for what takes long until it fails.
     """
     for _ in range(steps):
         if until():
             return
         if loop.step(clock):
             continue
-        loop.look_after_all_changes(clock)
         wait = loop.next_due_in(clock)
         if wait is None:
+            loop.look_after_all_changes(clock)
+            wait = loop.next_due_in(clock)
+        if wait is None:
             return
-        clock.advance(wait + 0.001)
+        clock.advance(max(wait + 0.001, rarely))
     states = list(Replacement.objects.values_list("state", "note"))
     raise Stuck(f"{states}")

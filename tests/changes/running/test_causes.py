@@ -32,7 +32,7 @@ def test_a_cluster_is_one_cause_with_its_machines_and_acts(
         )
     )
     change = run(machines, clock, policy=fleets.Policy(max_in_flight=5, failures_allowed=9))
-    fleets.drive(clock, steps=1200)
+    fleets.drive(clock, rarely=60)
     fleet.faults()
 
     with django_assert_num_queries(1):  # type: ignore[operator]
