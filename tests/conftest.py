@@ -20,10 +20,11 @@ from pytest_django.plugin import DjangoDbBlocker
 from fleet.engine import pace
 from fleet.lib.clock import ManualClock
 from fleet.management.processes.guardian import Guardian
-from tests.support import databases, fleets
+from tests.support import databases
 from tests.support.databases import CommittedDatabase
 from tests.support.emulator import Emulator, emulator_process
 from tests.support.emulator_here import emulator_in_this_process
+from tests.support.mirrored import MirroredFleets
 
 LONG = ("slow", "browser", "process")  # marks, the longest first
 REPORTED = "reported"
@@ -156,11 +157,20 @@ def clock() -> ManualClock:
     return ManualClock(datetime.now(UTC))
 
 
+@pytest.fixture(scope="session")
+def mirrored_fleets(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[MirroredFleets]:
+    """Databases of this process in which a demo fleet is mirrored already."""
+    fleets = MirroredFleets()
+    yield fleets
+    with django_db_blocker.unblock():
+        fleets.drop()
+
+
 @pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    """The emulator's demo fleet, mirrored into the test's database."""
-    fleets.mirror(emulator)
-    return emulator
+def fleet(db: None, emulator_here: Emulator, mirrored_fleets: MirroredFleets) -> Iterator[Emulator]:
+    """The emulator's demo fleet, mirrored into the database that the test uses."""
+    with mirrored_fleets.of(emulator_here, instances=300):
+        yield emulator_here
 
 
 @pytest.fixture

@@ -26,10 +26,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def submitted(db: None, emulator: Emulator, clock: ManualClock) -> Change:
+def submitted(fleet: Emulator, clock: ManualClock) -> Change:
     """A change of three that waits for its check."""
-    emulator.reset(instances=90)
-    fleets.mirror(emulator)
     made = fleets.draft(fleets.plain(3), fleets.image_named("Ubuntu 24.04"), clock.now())
     return drafts.submit(actor=fleets.person("operator"), change_id=made.pk, now=clock.now())
 
@@ -155,16 +153,16 @@ def test_a_mistake_of_ours_is_tried_three_times_and_then_told_to_the_author(
     ids=["from the next minute", "soon"],
 )
 def test_where_the_cloud_does_not_answer_the_check_is_tried_again(
-    submitted: Change, emulator: Emulator, code: str, seconds: int
+    submitted: Change, fleet: Emulator, code: str, seconds: int
 ) -> None:
     clock = ManualClock(submitted.submitted_at.replace(second=20, microsecond=0) + timedelta(minutes=1))
-    emulator.faults({"kind": "error", "action": "DescribeInstances", "code": code, "times": 100})
+    fleet.faults({"kind": "error", "action": "DescribeInstances", "code": code, "times": 100})
     checking.check_due(clock)
     submitted.refresh_from_db()
     assert (submitted.state, submitted.checked) == (ChangeState.CHECKING, 0)
     assert submitted.check_note == f"The cloud does not answer ({code}); it is asked again."
     assert submitted.due_at == clock.now() + timedelta(seconds=seconds)
-    emulator.faults()
+    fleet.faults()
     clock.advance(seconds)
     fleets.check_all(clock)
     submitted.refresh_from_db()
@@ -172,9 +170,9 @@ def test_where_the_cloud_does_not_answer_the_check_is_tried_again(
 
 
 def test_what_the_cloud_refuses_to_show_goes_back_to_the_author(
-    submitted: Change, emulator: Emulator, clock: ManualClock
+    submitted: Change, fleet: Emulator, clock: ManualClock
 ) -> None:
-    emulator.faults({"kind": "error", "action": "DescribeInstances", "code": "Forbidden.RAM", "times": 100})
+    fleet.faults({"kind": "error", "action": "DescribeInstances", "code": "Forbidden.RAM", "times": 100})
     checking.check_due(clock)
     submitted.refresh_from_db()
     assert (submitted.state, submitted.due_at) == (ChangeState.DRAFT, None)

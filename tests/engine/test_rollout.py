@@ -1,5 +1,6 @@
 """From draft to done against the emulator over HTTP, with a clock that is passed in."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,13 +16,15 @@ from fleet.lib.clock import ManualClock
 from fleet.models import AuditEvent, Change, ChangeState, Instance, Outcome, Replacement, Target
 from tests.support import fleets
 from tests.support.emulator import Emulator
+from tests.support.mirrored import MirroredFleets
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def emulator(emulator_on_the_wire: Emulator) -> Emulator:
-    return emulator_on_the_wire
+def fleet(db: None, emulator_server: Emulator, mirrored_fleets: MirroredFleets) -> Iterator[Emulator]:
+    with mirrored_fleets.of(emulator_server, instances=300):
+        yield emulator_server
 
 
 def made(emulator: Emulator) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -125,6 +126,23 @@ def committed_database() -> Iterator[CommittedDatabase]:
             os.environ["DATABASE_URL"] = outside
         with _server() as server:
             drop(name=name, server=server)
+
+
+def extra_database() -> BaseDatabaseWrapper:
+    """Make one more migrated database of this process, and return a connection to it, until `drop_extra`."""
+    name = f"{_described()['NAME']}_{secrets.token_hex(4)}"
+    with _server() as server:
+        _copy(_described()["TEST"]["TEMPLATE"], name=name, server=server)
+    connection = connections.create_connection("default")
+    connection.settings_dict = connection.settings_dict | {"NAME": name}
+    return connection
+
+
+def drop_extra(connection: BaseDatabaseWrapper) -> None:
+    """Drop a database that `extra_database` made."""
+    connection.close()
+    with _server() as server:
+        drop(name=connection.settings_dict["NAME"], server=server)
 
 
 def drop(*, name: str, server: Server) -> None:

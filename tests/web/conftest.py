@@ -1,5 +1,6 @@
 """What the tests of pages over a mirrored fleet share: its clock, its operator's browser, a draft of three, a run halfway."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from fleet.lib.clock import ManualClock
 from fleet.models import Change, Image
 from tests.support import fleets
 from tests.support.emulator import Emulator
+from tests.support.mirrored import MirroredFleets
 from tests.support.people import signed_in
 from tests.web.change.drafts import drafted
 from tests.web.change.runs import halfway_run
@@ -21,10 +23,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    emulator.reset(instances=90)  # enough for these tests, and read in a third of the time
-    fleets.mirror(emulator)
-    return emulator
+def fleet(db: None, emulator_here: Emulator, mirrored_fleets: MirroredFleets) -> Iterator[Emulator]:
+    with mirrored_fleets.of(emulator_here, instances=90):  # enough for these tests
+        yield emulator_here
 
 
 @pytest.fixture

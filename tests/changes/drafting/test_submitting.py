@@ -21,12 +21,6 @@ def clock() -> ManualClock:
     return ManualClock(datetime.now(UTC))
 
 
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    fleets.mirror(emulator)
-    return emulator
-
-
 def submit(change: Change, clock: ManualClock) -> Change:
     return drafts.submit(actor=fleets.person("operator"), change_id=change.pk, now=clock.now())
 

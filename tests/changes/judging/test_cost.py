@@ -18,12 +18,6 @@ pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    fleets.mirror(emulator)
-    return emulator
-
-
 def draft(machines: list[Instance]) -> Change:
     return fleets.draft(machines, fleets.image_named("Ubuntu 24.04"), NOW, disk_size=40)
 

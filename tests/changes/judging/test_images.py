@@ -90,12 +90,6 @@ def clock() -> ManualClock:
     return ManualClock(datetime.now(UTC))
 
 
-@pytest.fixture
-def fleet(db: None, emulator: Emulator) -> Emulator:
-    fleets.mirror(emulator)
-    return emulator
-
-
 def two_regions() -> list[Instance]:
     return [*fleets.plain(2), *fleets.plain(2, region="cn-shanghai")]
 

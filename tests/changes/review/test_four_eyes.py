@@ -24,8 +24,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def change(db: None, emulator: Emulator, clock: ManualClock) -> Change:
-    fleets.mirror(emulator)
+def change(fleet: Emulator, clock: ManualClock) -> Change:
     return fleets.in_review(fleets.plain(3), fleets.image_named("Ubuntu 24.04"), clock)
 
 

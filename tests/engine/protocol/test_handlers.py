@@ -165,23 +165,22 @@ class TestOnTheEmulator:
     def clock(self) -> ManualClock:
         return ManualClock(datetime.now(UTC))
 
-    def lost(self, emulator: Emulator, clock: ManualClock) -> tuple[Replacement, Instance]:
+    def lost(self, fleet: Emulator, clock: ManualClock) -> tuple[Replacement, Instance]:
         """Return a machine that was stopped all along and whose first call got lost on its way."""
-        fleets.mirror(emulator)
         machine = fleets.plain(1, status="Stopped", stopped_mode="KeepCharging")[0]
-        emulator.faults({"action": "ReplaceSystemDisk", "kind": "drop", "times": 1})
+        fleet.faults({"action": "ReplaceSystemDisk", "kind": "drop", "times": 1})
         change = fleets.started([machine], fleets.image_named("Ubuntu 24.04"), clock)
         row = Replacement.objects.get(change=change)
-        fleets.drive(clock, until=lambda: bool(emulator.journal(action="ReplaceSystemDisk")))
+        fleets.drive(clock, until=lambda: bool(fleet.journal(action="ReplaceSystemDisk")))
         row.refresh_from_db()
         assert row.first_sent_at is not None
         return row, machine
 
     def test_after_a_lost_call_a_machine_that_runs_again_is_only_looked_at(
-        self, emulator: Emulator, clock: ManualClock
+        self, fleet: Emulator, clock: ManualClock
     ) -> None:
-        row, machine = self.lost(emulator, clock)
-        emulator.patch_instance(machine.instance_id, Status="Running")
+        row, machine = self.lost(fleet, clock)
+        fleet.patch_instance(machine.instance_id, Status="Running")
         clock.advance(30)
         loop.step(clock)
         row.refresh_from_db()
@@ -193,27 +192,26 @@ class TestOnTheEmulator:
         row.refresh_from_db()
         assert (row.state, row.held_from) == (State.HELD, State.REPLACING)
         assert "the time in which the same call may be sent again is over" in row.note
-        assert len(emulator.journal(action="ReplaceSystemDisk")) == 1
-        assert not emulator.journal(action="StopInstances")
+        assert len(fleet.journal(action="ReplaceSystemDisk")) == 1
+        assert not fleet.journal(action="StopInstances")
 
     def test_after_a_lost_call_a_machine_that_changed_is_never_skipped(
-        self, emulator: Emulator, clock: ManualClock
+        self, fleet: Emulator, clock: ManualClock
     ) -> None:
-        row, machine = self.lost(emulator, clock)
-        emulator.patch_instance(machine.instance_id, SystemDisk={"Size": 60})
+        row, machine = self.lost(fleet, clock)
+        fleet.patch_instance(machine.instance_id, SystemDisk={"Size": 60})
         fleets.drive(clock)
 
         row.refresh_from_db()
         assert (row.state, row.outcome) == (State.HELD, "")
         assert "has changed: Its system disk has 60 GiB" in row.note
 
-    def test_a_throttled_first_call_leaves_nothing_unclear(self, emulator: Emulator, clock: ManualClock) -> None:
-        fleets.mirror(emulator)
+    def test_a_throttled_first_call_leaves_nothing_unclear(self, fleet: Emulator, clock: ManualClock) -> None:
         machine = fleets.plain(1, status="Stopped", stopped_mode="KeepCharging")[0]
         throttled = {"kind": "error", "code": "Throttling.User", "action": "ReplaceSystemDisk", "times": 1}
-        emulator.faults(throttled)
+        fleet.faults(throttled)
         change = fleets.started([machine], fleets.image_named("Ubuntu 24.04"), clock)
-        fleets.drive(clock, until=lambda: bool(emulator.journal(action="ReplaceSystemDisk")))
+        fleets.drive(clock, until=lambda: bool(fleet.journal(action="ReplaceSystemDisk")))
 
         row = Replacement.objects.get(change=change)
         assert (row.first_sent_at, row.error_code) == (None, "Throttling.User")
