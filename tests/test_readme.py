@@ -52,7 +52,7 @@ def test_its_pictures_are_there_and_small() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
     assert len(pictures) == 2
     for picture in pictures:
-        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+        assert (ROOT / picture).read_bytes().startswith(b"\xff\xd8\xff")
         assert (ROOT / picture).stat().st_size < LARGEST_PICTURE, picture
 
 

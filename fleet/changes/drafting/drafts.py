@@ -217,7 +217,7 @@ def _submit(actor: User, change_id: int, now: datetime, *, as_edited_at: datetim
             change = locked(change_id)
             if as_edited_at not in (None, change.edited_at):
                 raise Refused(
-                    "Yours was saved, and then somebody else edited the draft. Read it once more, then submit it.",
+                    "Yours was saved, and then the draft was edited once more. Read it again, then submit it.",
                     kind="moved",
                 )
             _ask_for_review(change, actor, now)

@@ -161,7 +161,7 @@ def test_an_edit_by_somebody_else_in_between_is_not_submitted_unseen(
 
     monkeypatch.setattr(drafts, "edit_draft", edit_and_another_edits)
     typed = fleets.settings(image, title="Typed last")
-    with pytest.raises(drafts.NotSubmitted, match="somebody else edited the draft") as refusal:
+    with pytest.raises(drafts.NotSubmitted, match="the draft was edited once more") as refusal:
         drafts.submit(actor=actor, change_id=change.pk, now=clock.now(), settings=typed)
     assert refusal.value.kind == "moved"
     change.refresh_from_db()
