@@ -39,7 +39,7 @@ TORTURES = {
     "rollout": Torture(path="tests/torture/test_rollout.py", rounds=200, of="kills during a rollout"),
     "queue": Torture(path="tests/torture/test_queue.py", rounds=10, of="kills of each process of the task queue"),
     "model": Torture(
-        path="tests/protocol/test_model.py", rounds=100_000_000_000, of="schedules of the replacement protocol"
+        path="tests/engine/protocol/test_model.py", rounds=100_000_000_000, of="schedules of the replacement protocol"
     ),
 }
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet.management.commands.torture import TORTURES
+
 ROOT = Path(__file__).resolve().parents[3]
 # With a torture that is not the project's: the path of its file is the first argument.
 MANAGE = """
@@ -51,6 +53,10 @@ def torture(path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         text=True,
         check=False,
     )
+
+
+def test_each_torture_runs_a_file_that_there_is() -> None:
+    assert [each.path for each in TORTURES.values() if not (ROOT / each.path).is_file()] == []
 
 
 def test_the_seed_comes_first_and_repeats_what_was_drawn(draws: Path) -> None:
