@@ -16,6 +16,8 @@ from django.conf import settings
 from django_q.conf import Conf
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from fleet.engine import pace
 from fleet.lib.clock import ManualClock
@@ -27,6 +29,8 @@ from tests.support.emulator_here import emulator_in_this_process
 from tests.support.mirrored import MirroredFleets
 
 LONG = ("slow", "browser", "process")  # marks, the longest first
+# Files whose tests share what is dear to make, a world or an environment: two processes would make it twice.
+WHOLE = ("tests/browser/", "tests/management/install/test_environment.py")
 REPORTED = "reported"
 
 
@@ -40,16 +44,29 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class SomeFilesWhole(LoadScopeScheduling):
+    """Hands out tests one by one, but those of a file in WHOLE together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::")[0]
+        return path if path.startswith(WHOLE) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SomeFilesWhole | None:
+    """Hand out tests our way where `manage.py test` says `--dist loadscope`.
+
+    The marks of pytest-xdist 3.8 do not do it: it writes the name of a group where pytest 9.2 does not read it any more.
+    """
+    return SomeFilesWhole(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse what would flush tables, keep together what shares a world, and put the long ones first."""
+    """Refuse what would flush tables, and put the long ones first."""
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker and (marker.kwargs.get("transaction") or marker.args):
             raise pytest.UsageError(f"{item.nodeid}: use the fixture committed_db, not django_db(transaction=True)")
-        if item.get_closest_marker("browser"):
-            # One site and one Chromium a module: two processes that share its tests would start them twice.
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     # With several processes the run ends with its last test: what takes long must not begin late.
     items.sort(key=lambda item: next((at for at, mark in enumerate(LONG) if item.get_closest_marker(mark)), len(LONG)))
 

@@ -84,8 +84,8 @@ def spread(*, arguments: list[str], cores: int) -> list[str]:
     if cores < 2 or any(ALONE.search(each) for each in arguments):
         return []
     # One more: a good part of the tests waits for other processes. In the order in which tests/conftest.py puts them, the
-    # long ones first, and groups together.
-    return ["-n", str(min(cores + 1, MOST_PROCESSES)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    # long ones first; it also says what stays together.
+    return ["-n", str(min(cores + 1, MOST_PROCESSES)), "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 def _run(

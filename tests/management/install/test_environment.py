@@ -19,7 +19,7 @@ from fleet.management.install import bootstrap
 from fleet.management.install.requirements import RUNTIME, TESTS
 from fleet.management.processes.child import wait_for
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("environment")]  # one first start for all
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parents[3]
 DJANGO = """
 import importlib.util, sys

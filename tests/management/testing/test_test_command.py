@@ -11,6 +11,7 @@ import pytest
 from fleet.management.commands.test import spread
 from fleet.management.testing import browser, checks
 from fleet.management.testing.checks import Check
+from tests.conftest import WHOLE, SomeFilesWhole
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,6 +69,15 @@ def test_folders_and_files_run_on_several_processes(arguments: list[str]) -> Non
 )
 def test_one_test_a_debugger_or_ones_own_number_of_processes_is_left_alone(arguments: str) -> None:
     assert spread(arguments=["tests/web", *arguments.split()], cores=2) == []
+
+
+def test_tests_that_share_what_is_dear_to_make_go_to_one_process_together() -> None:
+    group = SomeFilesWhole.__new__(SomeFilesWhole)._split_scope
+    one, two, other = (f"tests/browser/test_{name}" for name in ("a.py::test_x[1]", "a.py::test_y", "b.py::test_x"))
+    assert group(one) == group(two) != group(other)
+    assert all((ROOT / each).exists() for each in WHOLE)
+    assert group("tests/web/test_a.py::test_x") != group("tests/web/test_a.py::test_y")
+    assert "loadscope" in spread(arguments=[], cores=2)
 
 
 def test_what_tests_report_and_which_checks_failed_is_said_at_the_end_whatever_process_they_ran_in(
