@@ -1,4 +1,4 @@
-"""One mirrored fleet, one site and one browser a module, and persons with windows of their own in it."""
+"""One mirrored fleet and one site a module, one browser, and persons with windows of their own in it."""
 
 import os
 import tempfile
@@ -10,12 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.support import fleets
-from tests.support.browser import chromium, sign_in, window
+from tests.support.browser import Windows, chromium, sign_in
 from tests.support.databases import committed_database
 from tests.support.emulator import Emulator
 from tests.support.leftovers import processes_of, wait_until_gone
@@ -32,11 +32,11 @@ class World:
     var: Path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium."""
+@pytest.fixture(scope="package")
+def windows() -> Iterator[Windows]:
+    """The windows of a Chromium."""
     with chromium() as started:
-        yield started
+        yield Windows(started)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def var() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def world(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, emulator_server: Emulator, var: Path
+    windows: Windows, django_db_setup: None, django_db_blocker: DjangoDbBlocker, emulator_server: Emulator, var: Path
 ) -> Iterator[World]:
     """A database that keeps commits with the mirrored demo fleet and its people, and the site on it."""
     with django_db_blocker.unblock(), committed_database():
@@ -64,21 +64,22 @@ def world(
         try:
             yield World(emulator=emulator_server, url=server.url, var=var)
         finally:
+            windows.close()
             server.stop()
 
 
 @pytest.fixture
-def open_window(browser: Browser, world: World) -> Iterator[Callable[..., Page]]:
+def open_window(windows: Windows, world: World) -> Iterator[Callable[..., Page]]:
     """Open a window: `open_window()` of nobody, `open_window("operator")` of one who is signed in."""
-    with ExitStack() as windows:
+    with ExitStack() as opened:
 
-        def opened(name: str = "", **options: Any) -> Page:
-            page = windows.enter_context(window(browser, at=world.url, **options))
+        def open_one(name: str = "", **options: Any) -> Page:
+            page = opened.enter_context(windows.open(at=world.url, **options))
             if name:
                 sign_in(page.context, fleets.person(name), at=world.url)
             return page
 
-        yield opened
+        yield open_one
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests/conftest.py looks for the mark

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from fleet.models import Change, Instance, Selection
 from tests.browser.conftest import World
 from tests.support import fleets
-from tests.support.browser import Keyboard, faults_of
+from tests.support.browser import Keyboard, Windows, faults_of, sign_in
 
 WIDTHS = (1280, 360)
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -111,7 +111,7 @@ def test_two_tabs_are_two_selections(world: World, open_window: Callable[..., Pa
 
 
 def test_without_javascript_from_the_list_to_a_draft(world: World, open_window: Callable[..., Page]) -> None:
-    page, known = open_window("operator", java_script_enabled=False), names()
+    page, known = open_window("operator", script=False), names()
     page.goto("/instances")
     page.get_by_role("checkbox", name=f"Select {known[0]}", exact=True).check()
     page.get_by_role("button", name="Next").click()
@@ -128,7 +128,7 @@ def test_without_javascript_from_the_list_to_a_draft(world: World, open_window: 
 
 @pytest.mark.parametrize("script", [True, False], ids=["htmx", "plain"])
 def test_a_pasted_list_by_the_keyboard(world: World, open_window: Callable[..., Page], script: bool) -> None:
-    page, known = open_window("operator", java_script_enabled=script), names()
+    page, known = open_window("operator", script=script), names()
     page.goto("/instances")
     page.get_by_role("link", name="Paste a list").click()
     keys = Keyboard(page)
@@ -200,3 +200,13 @@ def test_axe_finds_nothing(world: World, open_window: Callable[..., Page], opene
             page.emulate_media(color_scheme=theme)
             found += [f"{width} px, {theme}: {fault}" for fault in faults_of(page)]
     assert not found, "\n".join(found)
+
+
+def test_who_was_in_a_window_before_is_not_in_the_next(world: World, windows: Windows) -> None:
+    for _ in range(2):
+        with windows.open(at=world.url) as page:
+            page.goto("/")
+            expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+            sign_in(page.context, fleets.person("operator"), at=world.url)
+            page.goto("/")
+            expect(page.get_by_role("navigation", name="Main")).to_be_visible()

@@ -126,7 +126,7 @@ def test_a_rollout_is_set_by_the_keyboard_alone(page: Page, draft: Change) -> No
 def test_a_draft_is_filled_in_and_submitted_without_any_script(
     open_window: Callable[..., Page], draft: Change, ubuntu: Image
 ) -> None:
-    page = open_window("operator", java_script_enabled=False)
+    page = open_window("operator", script=False)
     page.goto(f"/changes/{draft.pk}/edit")
     page.locator("input[name=q][type=search]#image-q").fill("Debian")
     page.get_by_role("button", name="Find").click()

@@ -111,7 +111,7 @@ def test_axe_finds_nothing(thousand: Change, rules: str, open_window: Callable[.
     found: list[str] = []
     paths = ["/settings/calendars", rules, "/settings/approvals", "/settings/kill-switch", "/settings/notifications"]
     for who, where in (("reviewer", ["/inbox", f"/changes/{thousand.pk}/reviewed"]), ("admin", paths)):
-        page = open_window(who, viewport={"width": width, "height": 900})
+        page = open_window(who, width=width, height=900)
         for path in where:
             page.goto(path)
             for theme in ("light", "dark"):

@@ -140,7 +140,7 @@ def test_polls_bring_what_moved_and_leave_the_focus_alone(running: Change, open_
 def test_without_a_script_every_act_is_a_page_with_its_effect(
     running: Change, open_window: Callable[..., Page]
 ) -> None:
-    page = open_window("operator", java_script_enabled=False)
+    page = open_window("operator", script=False)
     page.goto(f"/changes/{running.pk}")
     page.locator("#do-pause").click()
     expect(page.locator(".run-effect")).to_contain_text("2 machines wait.")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
 from unittest.mock import patch
 
 from axe_playwright_python.sync_playwright import Axe
@@ -51,16 +51,41 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-@contextmanager
-def window(browser: Browser, *, at: str = "", **options: Any) -> Iterator[Page]:
-    """Open a window with cookies of its own (another person's browser), yield its page, and close it."""
-    given = {"viewport": {"width": 1280, "height": 800}, "base_url": at or None} | options
-    context = browser.new_context(**given)
-    context.set_default_timeout(PATIENCE)
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
+class Windows:
+    """Windows of a browser, each with cookies of its own: another person's browser.
+
+    What a window was opened in is emptied and used again by the next one that is opened alike: to make such a thing is
+    most of what a short test costs.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._empty: dict[str, list[BrowserContext]] = {}
+
+    @contextmanager
+    def open(self, *, at: str, width: int = 1280, height: int = 800, script: bool = True) -> Iterator[Page]:
+        """Open a window of so many pixels on the site at this address, yield its page, and close it."""
+        empty = self._empty.setdefault(f"{at} {script}", [])
+        context = empty.pop() if empty else self._browser.new_context(base_url=at, java_script_enabled=script)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        try:
+            yield page
+        except BaseException:
+            context.close()
+            raise
+        for each in context.pages:
+            each.close()
+        context.clear_cookies()
+        context.set_offline(False)
+        empty.append(context)
+
+    def close(self) -> None:
+        """Close what is kept for the next window: the site that it showed goes away."""
+        for context in chain.from_iterable(self._empty.values()):
+            context.close()
+        self._empty.clear()
 
 
 def sign_in(context: BrowserContext, user: User, *, at: str) -> str:
