@@ -15,13 +15,6 @@ Open = Callable[..., Account]
 
 
 @pytest.fixture
-def emulator(emulator_server: Emulator) -> Emulator:
-    """The demo fleet in its usual size, whatever the test before asked for."""
-    emulator_server.reset(instances=300, seed=1)
-    return emulator_server
-
-
-@pytest.fixture
 def open_account(emulator: Emulator) -> Open:
     """Make accounts of the emulator, in whatever database is in use; fields may be given."""
 

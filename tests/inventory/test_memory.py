@@ -12,6 +12,12 @@ from fleet.models import Account, Instance
 from tests.support.emulator import Emulator
 
 
+@pytest.fixture
+def emulator(emulator_on_the_wire: Emulator) -> Emulator:
+    """One with a memory of its own."""
+    return emulator_on_the_wire
+
+
 def peak(clock: DatabaseClock) -> int:
     ask_now(clock=clock)
     reset_queries()

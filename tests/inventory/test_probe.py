@@ -16,6 +16,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
+def emulator(emulator_on_the_wire: Emulator) -> Emulator:
+    """One that checks signatures."""
+    return emulator_on_the_wire
+
+
+@pytest.fixture
 def account(emulator: Emulator) -> Account:
     return Account.objects.create(
         name="prod",
