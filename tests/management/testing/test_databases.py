@@ -5,11 +5,14 @@ import threading
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from pytest_django.plugin import DjangoDbBlocker
 
-from fleet.models import Heartbeat
+from fleet.models import Account, Heartbeat, Instance
+from tests.support import fleets
 from tests.support.databases import CommittedDatabase, migrated_database
+from tests.support.emulator import Emulator
+from tests.support.mirrored import MirroredFleets
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])
@@ -68,3 +71,26 @@ def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
         assert not _databases_of("another")
 
     assert connection.settings_dict["NAME"] == begun
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_what_a_test_does_to_the_mirrored_fleet_is_gone_in_the_next(fleet: Emulator, turn: str) -> None:
+    assert Instance.objects.count() == fleet.call("GET", "health")["instances"] == 300
+    assert not fleet.journal()
+    assert not Instance.objects.filter(name="renamed").exists()
+
+    Instance.objects.update(name="renamed")
+    fleets.client_for(Account.objects.get(), "cn-hangzhou").describe_regions()
+
+
+def test_a_reference_to_nothing_is_found_when_the_mirrored_fleet_is_left(
+    db: None, emulator_here: Emulator, mirrored_fleets: MirroredFleets
+) -> None:
+    before = connection.settings_dict["NAME"]
+
+    with pytest.raises(IntegrityError), mirrored_fleets.of(emulator_here, instances=300):
+        assert connection.settings_dict["NAME"].startswith(f"{before}_")
+        Instance.objects.update(account_id=4711)
+
+    assert connection.settings_dict["NAME"] == before
+    assert not Instance.objects.exists()
