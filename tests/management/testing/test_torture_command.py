@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.management.commands.torture import TORTURES
+from fleet.management.commands.torture import TORTURES, Command
 
 ROOT = Path(__file__).resolve().parents[3]
 # With a torture that is not the project's: the path of its file is the first argument.
@@ -86,14 +86,28 @@ def test_the_seed_comes_first_and_repeats_what_was_drawn(draws: Path) -> None:
     assert not test["reported"][0].endswith(drawn)
 
 
-def test_what_cannot_be_run_is_a_sentence(tmp_path: Path) -> None:
+def test_what_is_missing_is_a_sentence(tmp_path: Path) -> None:
     missing = tmp_path / "test_gone.py"
 
     gone = torture(missing, "forms")
     assert gone.returncode == 1
     assert gone.stderr.strip().endswith(f"There is nothing to run for forms here: {missing} is missing.")
-    for wrong in ("0", "-3", "many", "٣"):
-        refused = torture(missing, "forms", f"--rounds={wrong}")
-        assert refused.returncode == 2
-        assert f"{wrong} is not a number from 1 on." in refused.stderr
-    assert "invalid choice: 'feet'" in torture(missing, "feet").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        *(
+            (["forms", f"--rounds={wrong}"], f"{wrong} is not a number from 1 on.")
+            for wrong in ("0", "-3", "many", "٣")
+        ),
+        (["feet"], "invalid choice: 'feet'"),
+    ],
+)
+def test_what_cannot_be_run_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        Command().run_from_argv(["manage.py", "torture", *arguments])
+    assert refused.value.code == 2
+    assert sentence in capsys.readouterr().err
