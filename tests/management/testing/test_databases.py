@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from fleet.models import Account, Heartbeat, Instance
-from tests.support import fleets
+from tests.support import databases, fleets
 from tests.support.databases import CommittedDatabase, migrated_database
 from tests.support.emulator import Emulator
 from tests.support.mirrored import MirroredFleets
@@ -54,8 +54,16 @@ def test_rolled_back_tests_use_the_migrated_database_of_their_process(testrun_ui
 
 
 def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    migrated: list[str] = []
+
+    def migrate(command: str, **options: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE made_by_migrate ()")
+        migrated.append(command)
+
+    monkeypatch.setattr(databases, "call_command", migrate)  # the real one has made the database of this process
     template, copies = "test_fleet_another_template", {"test_fleet_another_a", "test_fleet_another_b"}
     begun = connection.settings_dict["NAME"]
 
@@ -64,13 +72,14 @@ def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
             made = _databases_of("another")[template]
             with migrated_database(run="another", worker="b"):
                 assert connection.settings_dict["NAME"] == "test_fleet_another_b"
-                assert not Heartbeat.objects.exists()
+                assert "made_by_migrate" in connection.introspection.table_names()
                 assert _databases_of("another").keys() == {template, *copies}
                 assert _databases_of("another")[template] == made
             assert _databases_of("another").keys() == {template, "test_fleet_another_a"}
         assert not _databases_of("another")
 
     assert connection.settings_dict["NAME"] == begun
+    assert migrated == ["migrate"]
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])

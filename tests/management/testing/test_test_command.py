@@ -40,10 +40,10 @@ def test_arguments_go_to_pytest_and_its_closing_line_is_the_last(tmp_path: Path)
         "    raise AssertionError\n"
     )
 
-    done = manage_test(str(tmp_path), "-q", "-k", "surroundings and not left_out")
+    done = manage_test(str(tmp_path), "-q", "-n0", "-k", "surroundings and not left_out")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.match(r"1 passed in [\d.]+s", done.stdout.splitlines()[-1])
+    assert re.match(r"1 passed, 1 deselected in [\d.]+s", done.stdout.splitlines()[-1])
     assert re.search(r"PostgreSQL +ready +[\d.]+ s", done.stdout)
     assert "ruff" not in done.stdout
 
