@@ -1,6 +1,6 @@
 """Hostile forms, to drafts and to the choosing of machines: each gets a sentence, and what is refused changes nothing.
 
-4,000 submissions in the suite; `manage.py torture forms` sends 100,000.
+3,000 submissions in the suite; `manage.py torture forms` sends 100,000.
 """
 
 import re
@@ -212,7 +212,7 @@ def test_hostile_submissions_get_a_sentence_and_change_nothing(part: int, record
     before, seen = digest(), Counter[int]()
     others = {name: digest_of(changes) for name, changes in world.others.items()}
     people = [*world.clients, *["operator"] * 8]
-    for number in range(rounds(4000) // PARTS):
+    for number in range(rounds(3000) // PARTS):
         sent = submission(dealer, people=people, places=world.places, ids=world.ids)
         with undone():
             try:
