@@ -12,6 +12,7 @@ import pytest
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
+from fleet.changes.running.controls import start
 from fleet.guards.policy import Policy
 from fleet.lib.clock import DatabaseClock
 from fleet.management.processes.child import wait_for
@@ -95,13 +96,15 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     fleets.mirror(emulator_on_the_wire)
     free = fleets.plain(LOAD * rounds, region="cn-shanghai")
     emulator_on_the_wire.durations(stop=1, replace=2, start=1)
+    # Approved before there is a worker, which would check them at the same time as the test does.
+    changes = [_approved(free[LOAD * number :][:LOAD]) for number in range(rounds)]
     longest: dict[str, float] = {}
     with worker(folder=tmp_path, command=("worker", "--stale", STALE)) as watchdog:
-        cluster = Cluster(watchdog)
-        changes: list[Change] = []
+        cluster, clock = Cluster(watchdog), DatabaseClock()
         for number, kind in enumerate(kinds):
             if number % len(KINDS) == 0:
-                changes.append(_under_load(free[LOAD * len(changes) :][:LOAD]))
+                # Keeps a worker busy for a while.
+                start(actor=fleets.person("operator"), change_id=changes[number // len(KINDS)].pk, now=clock.now())
             assert wait_for(what=cluster.learn, seconds=STARTING, every=0.2), _log(tmp_path)
             os.kill(cluster.of(kind), signal.SIGKILL)
             taken = _going_again(tmp_path, kind)
@@ -119,11 +122,10 @@ def test_work_goes_on_whatever_process_of_the_queue_is_killed(
     report(f"queue: going again after the kill of {said} (longest of {len(kinds)} kills)")
 
 
-def _under_load(machines: list[Instance]) -> Change:
-    """Start a change that keeps a worker busy for a while."""
-    clock = DatabaseClock()
+def _approved(machines: list[Instance]) -> Change:
     policy = Policy(max_in_flight=4, failures_allowed=0)
-    return fleets.started(machines, fleets.image_named("Ubuntu 24.04", region="cn-shanghai"), clock, policy=policy)
+    image = fleets.image_named("Ubuntu 24.04", region="cn-shanghai")
+    return fleets.approved(machines, image, DatabaseClock(), policy=policy)
 
 
 def _going_again(folder: Path, kind: str) -> float:
