@@ -118,31 +118,29 @@ def submission(dealer: Dealer, *, people: list[str], places: list[Place], ids: l
     htmx = draw.random() < 0.4
     if draw.random() < 0.04:
         return Submission(who, path, raw=dealer.deal("bodies", BODIES), htmx=htmx)
-    pairs = list(place.form.items())
+    fields, pairs = list(place.form), list(place.form.items())
     # Mostly one: what is refused for another field is not tried to its end. Many now and then: each field has its sentence.
-    for _ in range(draw.choice((0, 1, 1, 1, 1, 1, 4, 24))):
-        pairs = _spoilt(dealer, pairs, ids)
+    for _ in range(draw.choice((0, *[1] * 8, 40, 60))):
+        pairs = _spoilt(dealer, fields, pairs, ids)
     multipart = draw.random() < 0.2
     upload = draw.choice(pairs)[0] if multipart and pairs and draw.random() < 0.3 else ""
     return Submission(who, path, pairs, multipart=multipart, htmx=htmx, upload=upload)
 
 
-def _spoilt(dealer: Dealer, pairs: list[tuple[str, str]], ids: list[str]) -> list[tuple[str, str]]:
+def _spoilt(dealer: Dealer, fields: list[str], pairs: list[tuple[str, str]], ids: list[str]) -> list[tuple[str, str]]:
     draw = dealer.draw
     kind = draw.random()
-    name = draw.choice(pairs)[0] if pairs and kind >= 0.15 else dealer.deal("forged", FORGED)
-    value = dealer.deal(f"values of {name}", NASTY) if draw.random() < 0.6 else draw.choice(ids)
-    if not pairs or kind < 0.15:
+    name = dealer.deal(f"fields {fields}", fields) if fields and kind >= 0.13 else dealer.deal("forged", FORGED)
+    value = dealer.deal(f"values of {name}", NASTY) if draw.random() < 0.75 else draw.choice(ids)
+    at = next((number for number, pair in enumerate(pairs) if pair[0] == name), None)
+    if kind < 0.2 or at is None:
         return [*pairs, (name, value)]
-    at = next(number for number, pair in enumerate(pairs) if pair[0] == name)
-    if kind < 0.25:
+    if kind < 0.24:
         return pairs[:at] + pairs[at + 1 :]
-    if kind < 0.35:
-        return [*pairs, (name, value)]
-    if kind < 0.38:
+    if kind < 0.26:
         return [*pairs, *((name, value[:50]) for _ in range(200))]
-    if kind < 0.41:
+    if kind < 0.29:
         return [*pairs, (name + draw.choice(["\x00", "[]", " ", "é", "__in"]), value)]
-    if kind < 0.44:
+    if kind < 0.31:
         return [(one, json.dumps(worth)) for one, worth in pairs]
     return [*pairs[:at], (name, value), *pairs[at + 1 :]]
