@@ -27,8 +27,10 @@ FLAGS = [
 PATIENCE = 15_000  # ms for anything that a page does by itself; two busy cores are slow
 MOST_TABS = 400
 AXE = Axe()
+WIDTHS = (1280, 360)
 # No rule is switched off; only what a page passes is not described.
-RULES = {"resultTypes": ["violations"]}
+RULES: dict[str, object] = {"resultTypes": ["violations"]}
+OF_COLOUR: dict[str, object] = RULES | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 HAS_FOCUS = "element => element === document.activeElement"
 
 
@@ -54,37 +56,47 @@ def chromium() -> Iterator[Browser]:
 class Windows:
     """Windows of a browser, each with cookies of its own: another person's browser.
 
-    What a window was opened in is emptied and used again by the next one that is opened alike: to make such a thing is
-    most of what a short test costs.
+    A window that a test has left is emptied and used again by the next one that is opened alike: to make one, and to learn
+    the stylesheets anew in it, is most of what a short test costs.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._empty: dict[str, list[BrowserContext]] = {}
+        self._empty: dict[str, list[Page]] = {}
 
     @contextmanager
     def open(self, *, at: str, width: int = 1280, height: int = 800, script: bool = True) -> Iterator[Page]:
         """Open a window of so many pixels on the site at this address, yield its page, and close it."""
         empty = self._empty.setdefault(f"{at} {script}", [])
-        context = empty.pop() if empty else self._browser.new_context(base_url=at, java_script_enabled=script)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
+        page = empty.pop() if empty else self._made(at, script)
         page.set_viewport_size({"width": width, "height": height})
         try:
             yield page
+            self._emptied(page)
         except BaseException:
-            context.close()
+            page.context.close()
             raise
-        for each in context.pages:
-            each.close()
-        context.clear_cookies()
-        context.set_offline(False)
-        empty.append(context)
+        empty.append(page)
+
+    def _made(self, at: str, script: bool) -> Page:
+        context = self._browser.new_context(base_url=at, java_script_enabled=script)
+        context.set_default_timeout(PATIENCE)
+        return context.new_page()
+
+    def _emptied(self, page: Page) -> None:
+        for each in page.context.pages:
+            if each != page:
+                each.close()
+        page.unroute_all(behavior="ignoreErrors")
+        page.context.set_offline(False)
+        page.emulate_media(color_scheme="light")
+        page.goto("about:blank")
+        page.context.clear_cookies()
 
     def close(self) -> None:
         """Close what is kept for the next window: the site that it showed goes away."""
-        for context in chain.from_iterable(self._empty.values()):
-            context.close()
+        for page in chain.from_iterable(self._empty.values()):
+            page.context.close()
         self._empty.clear()
 
 
@@ -163,11 +175,26 @@ class Keyboard:
         assert wanted.is_checked(), f"the arrow keys do not lead to {wanted}"
 
 
-def faults_of(page: Page) -> list[str]:
-    """Return what axe finds on the page as it is, one line an element, and whether it is wider than its window."""
+def faults_of(page: Page, widths: tuple[int, ...] = WIDTHS) -> list[str]:
+    """Return what axe finds on the page in windows so wide, in the light theme and in the dark: one line an element.
+
+    The themes differ in their colours alone (`light-dark` in the stylesheets takes nothing else): in the dark one only the
+    rules of colour are asked.
+    """
+    found: list[str] = []
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="light")
+        found += [f"{width} px: {fault}" for fault in _faults(page, RULES)]
+        page.emulate_media(color_scheme="dark")
+        found += [f"{width} px, dark: {fault}" for fault in _faults(page, OF_COLOUR)]
+    return found
+
+
+def _faults(page: Page, rules: dict[str, object]) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.axe_script)
-    found = page.evaluate("options => axe.run(options)", RULES)["violations"]
+    found = page.evaluate("options => axe.run(options)", rules)["violations"]
     lines = [
         f"{each['id']} ({each['impact']}): {node['html'][:200]} | {node.get('failureSummary', '')}"
         for each in found
