@@ -69,6 +69,8 @@ def run_tests(
             begin = time.monotonic()
             variables = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
             environment = clean_environment(without_proxies=True, **variables)
+            # Containers often ask for none. The many processes of a run, and of its tests, would each compile all anew.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
             return _run(arguments=arguments, environment=environment, say=say, output=output)
         except CannotStart as refused:
@@ -80,12 +82,12 @@ def run_tests(
 
 
 def spread(*, arguments: list[str], cores: int) -> list[str]:
-    """Return pytest's options for several processes, one more than cores; none where one process is to do it all."""
+    """Return pytest's options for several processes, two more than cores; none where one process is to do it all."""
     if cores < 2 or any(ALONE.search(each) for each in arguments):
         return []
-    # One more: a good part of the tests waits for other processes. In the order in which tests/conftest.py puts them, the
-    # long ones first; it also says what stays together.
-    return ["-n", str(min(cores + 1, MOST_PROCESSES)), "--dist", "loadscope", "--no-loadscope-reorder"]
+    # Two more: the two longest tests wait for other processes most of their time. In the order in which tests/conftest.py
+    # puts them, the long ones first; it also says what stays together.
+    return ["-n", str(min(cores + 2, MOST_PROCESSES)), "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 def _run(

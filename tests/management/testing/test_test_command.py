@@ -59,7 +59,7 @@ def test_arguments_go_to_pytest_and_its_closing_line_is_the_last(tmp_path: Path)
     ],
 )
 def test_folders_and_files_run_on_several_processes(arguments: list[str]) -> None:
-    assert spread(arguments=arguments, cores=2)[:2] == ["-n", "3"]
+    assert spread(arguments=arguments, cores=2)[:2] == ["-n", "4"]
     assert spread(arguments=arguments, cores=64)[:2] == ["-n", "8"]
     assert spread(arguments=arguments, cores=1) == []
 
