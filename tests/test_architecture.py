@@ -34,6 +34,14 @@ def test_files_stay_under_300_lines() -> None:
     assert not [path for path in paths if len(path.read_text().splitlines()) > 300]
 
 
+def test_a_theme_changes_colours_alone() -> None:
+    """What tests/support/browser.py relies on, which asks the dark theme for its colours only."""
+    sheets = [path.read_text() for path in (ROOT / "static").rglob("*.css")]
+    assert not [each for each in [*sheets, *(path.read_text() for path in TEMPLATES)] if "prefers-color-scheme" in each]
+    rules = [rule.strip() for sheet in sheets for rule in re.findall(r"data-theme[^{}]*\{([^}]*)\}", sheet)]
+    assert rules == ["color-scheme: light;", "color-scheme: dark;"]
+
+
 def test_every_package_says_what_it_holds() -> None:
     packages = [path for path in (ROOT / "fleet").rglob("__init__.py") if path.parent.name != "migrations"]
     assert len(packages) > 30

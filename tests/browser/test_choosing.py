@@ -194,10 +194,18 @@ def test_axe_finds_nothing(world: World, open_window: Callable[..., Page], opene
 
 
 def test_who_was_in_a_window_before_is_not_in_the_next(world: World, windows: Windows) -> None:
+    seen = []
     for _ in range(2):
         with windows.open(at=world.url) as page:
+            seen.append(page)
+            assert page.evaluate("[innerWidth, matchMedia('(prefers-color-scheme: dark)').matches]") == [1280, False]
             page.goto("/")
             expect(page.get_by_role("button", name="Sign in")).to_be_visible()
             sign_in(page.context, fleets.person("operator"), at=world.url)
             page.goto("/")
             expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+            page.set_viewport_size({"width": 360, "height": 900})
+            page.emulate_media(color_scheme="dark")
+            page.route("**/*", lambda route: route.abort())
+            page.context.set_offline(True)
+    assert seen[0] is seen[1]

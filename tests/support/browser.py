@@ -56,20 +56,20 @@ def chromium() -> Iterator[Browser]:
 class Windows:
     """Windows of a browser, each with cookies of its own: another person's browser.
 
-    A window that a test has left is emptied and used again by the next one that is opened alike: to make one, and to learn
-    the stylesheets anew in it, is most of what a short test costs.
+    A window that a test has left is emptied and used again for the next one: to make one, and to read the stylesheets anew in
+    it, is most of what a short test costs.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._empty: dict[str, list[Page]] = {}
+        self._empty: dict[tuple[str, bool], list[Page]] = {}
 
     @contextmanager
-    def open(self, *, at: str, width: int = 1280, height: int = 800, script: bool = True) -> Iterator[Page]:
-        """Open a window of so many pixels on the site at this address, yield its page, and close it."""
-        empty = self._empty.setdefault(f"{at} {script}", [])
+    def open(self, *, at: str, script: bool = True) -> Iterator[Page]:
+        """Open a window on the site at this address, with or without scripts, yield its page, and empty it."""
+        empty = self._empty.setdefault((at, script), [])
         page = empty.pop() if empty else self._made(at, script)
-        page.set_viewport_size({"width": width, "height": height})
+        page.set_viewport_size({"width": 1280, "height": 800})
         try:
             yield page
             self._emptied(page)
@@ -88,9 +88,11 @@ class Windows:
             if each != page:
                 each.close()
         page.unroute_all(behavior="ignoreErrors")
+        page.context.unroute_all(behavior="ignoreErrors")
         page.context.set_offline(False)
         page.emulate_media(color_scheme="light")
         page.goto("about:blank")
+        page.mouse.move(0, 0)
         page.context.clear_cookies()
 
     def close(self) -> None:
@@ -176,10 +178,9 @@ class Keyboard:
 
 
 def faults_of(page: Page, widths: tuple[int, ...] = WIDTHS) -> list[str]:
-    """Return what axe finds on the page in windows so wide, in the light theme and in the dark: one line an element.
+    """Return what axe finds on the page at these widths, in the light theme and in the dark: one line an element.
 
-    The themes differ in their colours alone (`light-dark` in the stylesheets takes nothing else): in the dark one only the
-    rules of colour are asked.
+    The themes differ in their colours alone (tests/test_architecture.py): in the dark one only the rules of colour are asked.
     """
     found: list[str] = []
     for width in widths:
@@ -188,6 +189,8 @@ def faults_of(page: Page, widths: tuple[int, ...] = WIDTHS) -> list[str]:
         found += [f"{width} px: {fault}" for fault in _faults(page, RULES)]
         page.emulate_media(color_scheme="dark")
         found += [f"{width} px, dark: {fault}" for fault in _faults(page, OF_COLOUR)]
+    page.set_viewport_size({"width": widths[0], "height": 900})
+    page.emulate_media(color_scheme="light")
     return found
 
 

@@ -169,7 +169,7 @@ def _one_at_a_time(server: Server) -> Iterator[None]:
 
 
 def _copy(template: str, *, name: str, server: Server) -> None:
-    # Autovacuum may look into the template at this very moment; it leaves by itself.
+    # On a server that DATABASE_URL names, autovacuum may look into the template at this very moment; it leaves by itself.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
     end = time.monotonic() + 10
     while True:

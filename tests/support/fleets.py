@@ -165,13 +165,13 @@ def approve(change: Change, clock: Clock, *, by: str = "reviewer") -> Change:
 
 
 def mark_all(change: Change, clock: Clock, *, by: str = "reviewer") -> None:
-    """Write the marks of `deciding.mark_seen`, which would read the change once more for each of them."""
-    marks = [group.key for group in grouped(change).warning_groups]
+    """Mark every group with warnings as seen, without the questions and the trail of `deciding.mark_seen`.
+
+    That would read the change once more for each of them, and has its own tests.
+    """
+    form = {"change": change, "revision": change.revision, "reviewer": person(by), "at": clock.now()}
     change.seen_marks.bulk_create(
-        [
-            SeenMark(change=change, revision=change.revision, reviewer=person(by), group_key=key, at=clock.now())
-            for key in marks
-        ],
+        [SeenMark(**form, group_key=group.key) for group in grouped(change).warning_groups],
         ignore_conflicts=True,
     )
 

@@ -69,7 +69,8 @@ def run_tests(
             begin = time.monotonic()
             variables = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
             environment = clean_environment(without_proxies=True, **variables)
-            # Containers often ask for none. The many processes of a run, and of its tests, would each compile all anew.
+            # Where Python is told to write no bytecode, as in many containers, each of some seventy processes would
+            # compile every module anew.
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")
             return _run(arguments=arguments, environment=environment, say=say, output=output)

@@ -48,7 +48,8 @@ VOLATILE = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    # Of rows that a test rolls back it sees nothing: what it counted would tell the planner that large tables are empty.
+    # Of the rows of an open transaction, in which most tests end, it sees nothing: what it counts would tell the planner
+    # that large tables are empty.
     "autovacuum": "off",
 }
 
@@ -56,7 +57,7 @@ VOLATILE = {
 class EmbeddedPostgres:
     """A PostgreSQL of our own in `folder`, which only one process may use at a time; the caller sees to that.
 
-    `durable=False` is for data that nobody needs after a power cut.
+    `durable=False` is for tests: it forgets all in a power cut, and never cleans up by itself.
     """
 
     def __init__(

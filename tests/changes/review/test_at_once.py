@@ -14,7 +14,7 @@ from tests.changes.review import forms
 from tests.changes.review.forms import World
 from tests.support.databases import CommittedDatabase
 
-RACES = 40  # without the locks the first or second one shows it
+RACES = 40  # two approvals without both locks, of the use case and of the trigger, fail at the first or second
 
 
 class Pair:

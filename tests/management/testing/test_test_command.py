@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def manage_test(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "manage.py", "test", *arguments],
         cwd=ROOT,
-        env=kept | {"HTTPS_PROXY": "http://127.0.0.1:9"},
+        env=kept | {"HTTPS_PROXY": "http://127.0.0.1:9", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -31,11 +32,13 @@ def manage_test(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_arguments_go_to_pytest_and_its_closing_line_is_the_last(tmp_path: Path) -> None:
     (tmp_path / "test_surroundings.py").write_text(
-        "import os, psycopg\n"
+        "import os, psycopg, sys\n"
         "def test_surroundings():\n"
         "    assert 'HTTPS_PROXY' not in os.environ\n"
         "    with psycopg.connect(os.environ['DATABASE_URL']) as connection:\n"
         "        assert connection.execute('SHOW fsync').fetchone() == ('off',)\n"
+        "        assert connection.execute('SHOW autovacuum').fetchone() == ('off',)\n"
+        "    assert not sys.dont_write_bytecode\n"
         "def test_left_out():\n"
         "    raise AssertionError\n"
     )
@@ -78,6 +81,50 @@ def test_tests_that_share_what_is_dear_to_make_go_to_one_process_together() -> N
     assert all((ROOT / each).exists() for each in WHOLE)
     assert group("tests/web/test_a.py::test_x") != group("tests/web/test_a.py::test_y")
     assert "loadscope" in spread(arguments=[], cores=2)
+
+
+class Process:
+    """What a scheduler knows of a process of pytest-xdist."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, tests: list[int]) -> None:
+        self.given += tests
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+@pytest.mark.parametrize("lives", range(8))
+def test_what_a_process_that_died_had_not_begun_is_done_by_the_others(lives: int) -> None:
+    tests = [f"tests/web/test_a.py::test_{number}" for number in range(12)]
+    tests += [f"tests/browser/test_b.py::test_{number}" for number in range(4)]
+    scheduler = SomeFilesWhole.__new__(SomeFilesWhole)
+    scheduler.log = lambda *_: None
+    scheduler.collection = tests
+    first, second = processes = [Process(), Process()]
+    scheduler.assigned_work = OrderedDict((each, {}) for each in processes)
+    scheduler.registered_collections = OrderedDict((each, tests) for each in processes)
+    scheduler.workqueue = OrderedDict()
+    for test in tests:
+        scheduler.workqueue.setdefault(scheduler._split_scope(test), {})[test] = False
+    for each in (first, second, first, second):
+        scheduler._assign_work_unit(each)
+    done: list[int] = []
+    crashed = None
+    while first.given or second.given:
+        if len(done) >= lives and crashed is None:
+            crashed = scheduler.remove_node(first)
+            assert crashed == tests[first.given[0]]
+            first.given.clear()
+        for each in processes:
+            if each.given:
+                done.append(each.given.pop(0))
+                scheduler.mark_test_complete(each, done[-1])
+
+    assert sorted([*done, tests.index(str(crashed))]) == list(range(len(tests)))
 
 
 def test_what_tests_report_and_which_checks_failed_is_said_at_the_end_whatever_process_they_ran_in(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.management.commands import torture as torture_command
 from fleet.management.commands.torture import TORTURES, Command
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -105,8 +106,9 @@ def test_what_is_missing_is_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
+    monkeypatch.setattr(torture_command, "run_tests", lambda **_: pytest.fail("it was run"))
     with pytest.raises(SystemExit) as refused:
         Command().run_from_argv(["manage.py", "torture", *arguments])
     assert refused.value.code == 2
