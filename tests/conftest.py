@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python's garbage collector pass over what is loaded by now, and come less often: it took an eighth of the time."""
+    """Let Python's garbage collector pass over what is loaded by now, and come less often: an eighth of the time was its."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 10)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from unittest.mock import patch
 
 from axe_playwright_python.sync_playwright import Axe
@@ -70,12 +69,8 @@ class Windows:
         empty = self._empty.setdefault((at, script), [])
         page = empty.pop() if empty else self._made(at, script)
         page.set_viewport_size({"width": 1280, "height": 800})
-        try:
-            yield page
-            self._emptied(page)
-        except BaseException:
-            page.context.close()
-            raise
+        yield page
+        self._emptied(page)
         empty.append(page)
 
     def _made(self, at: str, script: bool) -> Page:
@@ -96,9 +91,9 @@ class Windows:
         page.context.clear_cookies()
 
     def close(self) -> None:
-        """Close what is kept for the next window: the site that it showed goes away."""
-        for page in chain.from_iterable(self._empty.values()):
-            page.context.close()
+        """Close every window, also those that are kept for the next: the site that they showed goes away."""
+        for context in self._browser.contexts:
+            context.close()
         self._empty.clear()
 
 

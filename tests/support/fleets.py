@@ -170,10 +170,7 @@ def mark_all(change: Change, clock: Clock, *, by: str = "reviewer") -> None:
     That would read the change once more for each of them, and has its own tests.
     """
     form = {"change": change, "revision": change.revision, "reviewer": person(by), "at": clock.now()}
-    change.seen_marks.bulk_create(
-        [SeenMark(**form, group_key=group.key) for group in grouped(change).warning_groups],
-        ignore_conflicts=True,
-    )
+    change.seen_marks.bulk_create(SeenMark(**form, group_key=group.key) for group in grouped(change).warning_groups)
 
 
 def started(machines: list[Instance], image: Image, clock: Clock, **given: Any) -> Change:

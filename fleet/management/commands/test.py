@@ -69,7 +69,7 @@ def run_tests(
             begin = time.monotonic()
             variables = (added or {}) | {"FLEET_VAR": str(folder), "DATABASE_URL": server.start()}
             environment = clean_environment(without_proxies=True, **variables)
-            # Where Python is told to write no bytecode, as in many containers, each of some seventy processes would
+            # Where Python is told to write no bytecode, as in many containers, each of the many processes would
             # compile every module anew.
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
             say(f"  {'PostgreSQL':<18} ready  {time.monotonic() - begin:6.1f} s")

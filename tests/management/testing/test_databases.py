@@ -40,9 +40,9 @@ def test_threads_see_the_same_database(committed_db: CommittedDatabase) -> None:
     assert seen == [1]
 
 
-def _databases_of(run: str) -> dict[str, int]:
+def _databases_of(run: str, url: str) -> dict[str, int]:
     """Return the databases of a run: names, and the numbers that PostgreSQL gave them as they were made."""
-    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+    with psycopg.connect(url) as other:
         found = other.execute("SELECT datname, oid FROM pg_database WHERE datname LIKE %s", [f"test_fleet_{run}_%"])
         return dict(found.fetchall())
 
@@ -54,7 +54,7 @@ def test_rolled_back_tests_use_the_migrated_database_of_their_process(testrun_ui
 
 
 def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
+    database_url: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrated: list[str] = []
 
@@ -69,14 +69,14 @@ def test_processes_of_a_run_share_a_template_and_the_last_one_drops_it(
 
     with django_db_blocker.unblock():
         with migrated_database(run="another", worker="a"):
-            made = _databases_of("another")[template]
+            made = _databases_of("another", database_url)[template]
             with migrated_database(run="another", worker="b"):
                 assert connection.settings_dict["NAME"] == "test_fleet_another_b"
                 assert "made_by_migrate" in connection.introspection.table_names()
-                assert _databases_of("another").keys() == {template, *copies}
-                assert _databases_of("another")[template] == made
-            assert _databases_of("another").keys() == {template, "test_fleet_another_a"}
-        assert not _databases_of("another")
+                assert _databases_of("another", database_url).keys() == {template, *copies}
+                assert _databases_of("another", database_url)[template] == made
+            assert _databases_of("another", database_url).keys() == {template, "test_fleet_another_a"}
+        assert not _databases_of("another", database_url)
 
     assert connection.settings_dict["NAME"] == begun
     assert migrated == ["migrate"]
