@@ -167,10 +167,11 @@ def approve(change: Change, clock: Clock, *, by: str = "reviewer") -> Change:
 def mark_all(change: Change, clock: Clock, *, by: str = "reviewer") -> None:
     """Mark every group with warnings as seen, without the questions and the trail of `deciding.mark_seen`.
 
-    That would read the change once more for each of them, and has its own tests.
+    That would read the change once more for each of them, and has its own tests. A round later the marks of one revision stand.
     """
     form = {"change": change, "revision": change.revision, "reviewer": person(by), "at": clock.now()}
-    change.seen_marks.bulk_create(SeenMark(**form, group_key=group.key) for group in grouped(change).warning_groups)
+    marks = [SeenMark(**form, group_key=group.key) for group in grouped(change).warning_groups]
+    change.seen_marks.bulk_create(marks, ignore_conflicts=True)
 
 
 def started(machines: list[Instance], image: Image, clock: Clock, **given: Any) -> Change:
